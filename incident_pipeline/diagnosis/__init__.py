@@ -1,0 +1,1 @@
+"""Evidence in, ranked causes out: pure functions, no I/O, no clock."""
