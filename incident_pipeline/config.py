@@ -7,19 +7,39 @@ Belongs here: the shape of the configuration, as frozen models. Reading the file
 from __future__ import annotations
 
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from incident_pipeline.durations import Duration
-from incident_pipeline.models import Category
+from incident_pipeline.models import ActionType, Category, Utc
 
 
 class Section(BaseModel):
     """A part of the configuration; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_the_default(cls, data: Any) -> Any:
+        """A key with nothing behind it (its lines are commented out) says as much as no key."""
+        if data is None:
+            return {}
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class MissingVariable(Section):
+    """A `${NAME}` of the file that the environment does not have."""
+
+    key: str
+    """Where it is named: `alerts.sources.datadog.api_key`."""
+    variable: str
+    switches_off: str
+    """What does not work without it."""
 
 
 class AlertSource(Section):
@@ -28,9 +48,13 @@ class AlertSource(Section):
     enabled: bool = True
     """Whether alerts of this source are taken."""
     api_key: SecretStr | None = None
+    """The system's API key, as `${NAME}`; also used for its metrics and logs."""
     app_key: SecretStr | None = None
+    """The second key of systems that want two (Datadog), as `${NAME}`."""
     token: SecretStr | None = None
+    """The system's token, as `${NAME}`, where it has tokens rather than keys."""
     channel: str | None = None
+    """The channel that is read (Slack)."""
     poll_interval: Duration = timedelta(seconds=30)
     """How often a source with an API key and no webhook is asked."""
     mapping: dict[str, str] = Field(default_factory=dict)
@@ -41,11 +65,21 @@ class MaintenanceWindow(Section):
     """A planned time in which alerts of some services start no run."""
 
     services: tuple[str, ...] = ()
-    """Empty: all services."""
+    """Which services; empty: all."""
     environment: str | None = None
-    start: str
-    end: str
+    """Only alerts of this environment; nothing: every environment."""
+    start: Utc
+    """When it begins, ISO 8601; without an offset it is UTC."""
+    end: Utc
+    """When it ends."""
     reason: str
+    """Why; shown with the alerts that it kept quiet."""
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> MaintenanceWindow:
+        if self.end <= self.start:
+            raise ValueError(f"ends at {self.end.isoformat()}, which is not after its start {self.start.isoformat()}")
+        return self
 
 
 class Grouping(Section):
@@ -61,16 +95,21 @@ class Alerts(Section):
     """Where alerts come from and how they are grouped."""
 
     sources: dict[str, AlertSource] = Field(default_factory=dict)
+    """Name of the source -> its keys; webhooks of sources that are not named are taken too."""
     grouping: Grouping = Grouping()
     maintenance: tuple[MaintenanceWindow, ...] = ()
+    """Planned work, in which alerts start no run."""
 
 
 class DeploymentContext(Section):
     """Recent deployments."""
 
     sources: tuple[str, ...] = ()
+    """Systems that are asked: github-actions, argocd, jenkins."""
     lookback: Duration = timedelta(hours=24)
+    """How far before the first alert deployments are looked for."""
     deadline: Duration = timedelta(seconds=8)
+    """How long each source may take; later it is a gap."""
     projects: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Service -> its repositories, applications or jobs."""
 
@@ -79,8 +118,11 @@ class CodeContext(Section):
     """Recent code changes."""
 
     sources: tuple[str, ...] = ()
+    """Systems that are asked; empty: git, where repositories are named."""
     lookback: Duration = timedelta(hours=48)
+    """How far before the first alert changes are looked for."""
     deadline: Duration = timedelta(seconds=8)
+    """How long each source may take; later it is a gap."""
     focus_areas: tuple[str, ...] = ()
     """Areas that weigh more: config, database, api, dependencies, or a path."""
     repositories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -91,35 +133,46 @@ class MetricContext(Section):
     """Metrics."""
 
     provider: str | None = None
+    """The system that is asked: prometheus, datadog, cloudwatch."""
     queries: dict[str, str] = Field(default_factory=dict)
     """Name -> query; `$service` and `$environment` are filled in for each incident."""
     lookback: Duration = timedelta(hours=4)
+    """How far before the first alert the series begin."""
     deadline: Duration = timedelta(seconds=8)
+    """How long each source may take; later it is a gap."""
 
 
 class LogContext(Section):
     """Logs."""
 
     provider: str | None = None
+    """The system that is asked: datadog, elasticsearch, cloudwatch."""
     lookback: Duration = timedelta(hours=2)
+    """How far before the first alert the lines begin."""
     max_entries: int = Field(default=1000, ge=1)
+    """Lines at most."""
     focus_patterns: tuple[str, ...] = ()
     """Lines that match one of these (case-insensitive text) weigh more."""
     deadline: Duration = timedelta(seconds=8)
+    """How long each source may take; later it is a gap."""
 
 
 class SourcesContext(Section):
     """Evidence that is only read where a source of it is named."""
 
     sources: tuple[str, ...] = ()
+    """Systems that are asked; empty: nobody."""
     lookback: Duration = timedelta(hours=4)
+    """How far before the first alert it is looked for."""
     deadline: Duration = timedelta(seconds=8)
+    """How long each source may take; later it is a gap."""
 
 
 class HistoryContext(Section):
     """Similar incidents of the past."""
 
     similar_lookback: Duration = timedelta(days=90)
+    """How old a past incident may be."""
     correlation_threshold: float = Field(default=0.7, ge=0, le=1)
     """A past incident below this similarity is not similar."""
 
@@ -141,9 +194,13 @@ class Approaches(Section):
     """Each approach of the diagnosis, with its switch."""
 
     log_pattern_analysis: bool = True
+    """Causes from what the logs complain of since the onset."""
     metric_correlation: bool = True
+    """Causes from which series moved, and which first."""
     change_correlation: bool = True
+    """Causes from deployments and code changes before the onset."""
     similar_incident_match: bool = True
+    """Causes from what past incidents like this one turned out to be."""
 
 
 class DiagnosisSettings(Section):
@@ -167,15 +224,51 @@ class Action(Section):
     """One type of action."""
 
     enabled: bool = True
+    """Whether it is proposed at all."""
     require_approval: bool = True
+    """Whether a person must agree first."""
 
 
 class Communication(Section):
     """Who is told."""
 
     slack_channel: str | None = None
+    """Where status updates are posted."""
     status_page: bool = False
+    """Whether an update of the public status page is proposed."""
     stakeholder_notify: bool = False
+    """Whether a notice to stakeholders is proposed."""
+
+
+def known_action(name: str) -> str:
+    """The name of an action type with underscores; hyphens are accepted.
+
+    Raises:
+        ValueError: no such action type.
+    """
+    types = [action_type.value for action_type in ActionType]
+    slug = name.replace("-", "_")
+    if slug in types:
+        return slug
+    close = get_close_matches(slug, types, n=1)
+    raise ValueError(
+        f"there is no action {name!r}; " + (f"did you mean {close[0]}?" if close else f"known are {', '.join(types)}")
+    )
+
+
+class PolicyRule(Section):
+    """One exception to "everything waits for a person"."""
+
+    action: str
+    """The type of action that may run by itself."""
+    environment: str
+    """In this environment, and no other."""
+    services: tuple[str, ...] = ()
+    """Only on these services; empty: all."""
+    risk: Literal["none", "low"] = "low"
+    """The highest risk; never above low."""
+
+    _action = field_validator("action")(known_action)
 
 
 class RemediationSettings(Section):
@@ -184,47 +277,66 @@ class RemediationSettings(Section):
     actions: dict[str, Action] = Field(default_factory=dict)
     """Type -> switch; a type that is not named is enabled and needs approval."""
     communication: Communication = Communication()
-    policy: tuple[dict[str, Any], ...] = ()
+    policy: tuple[PolicyRule, ...] = ()
+    """What may run without asking; empty: everything waits."""
     approvers: tuple[str, ...] = ()
+    """Who may approve; empty: nobody is checked."""
     shadow: bool = False
     """Diagnose and store, tell nobody."""
 
+    @field_validator("actions")
+    @classmethod
+    def _known_actions(cls, actions: dict[str, Action]) -> dict[str, Action]:
+        return {known_action(name): action for name, action in actions.items()}
+
     def action(self, action_type: str) -> Action:
         """The switch of an action type; names with hyphens are the same."""
-        named = {name.replace("-", "_"): action for name, action in self.actions.items()}
-        return named.get(action_type.replace("-", "_"), Action())
+        return self.actions.get(action_type.replace("-", "_"), Action())
 
 
 class Documentation(Section):
     """What is written."""
 
     timeline: bool = True
+    """Whether a timeline is kept."""
     auto_postmortem: bool = True
+    """Whether a postmortem is written when the incident is resolved."""
     runbook_suggestions: bool = True
+    """Whether runbooks are suggested, and updates of them proposed."""
 
 
 class Receiver(Section):
     """The webhook receiver."""
 
     host: str = "127.0.0.1"
+    """The address it listens on; anything but this machine wants tokens."""
     port: int = Field(default=3001, ge=0, le=65535)
+    """The port it listens on."""
     tokens: dict[str, SecretStr] = Field(default_factory=dict)
     """Source -> bearer token; without any token only this machine may send."""
     max_body_bytes: int = Field(default=2_000_000, ge=1)
+    """A larger body is answered 413."""
 
 
 class Connection(Section):
     """How one system is reached."""
 
     url: str | None = None
+    """Where it is; nothing: the vendor's public address."""
     token: SecretStr | None = None
+    """Bearer token, as `${NAME}`."""
     username: str | None = None
+    """Name for HTTP basic authentication."""
     password: SecretStr | None = None
+    """Password for HTTP basic authentication, as `${NAME}`."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Further headers, values as `${NAME}`."""
     ca: Path | None = None
     """A PEM file with the certificate authority to trust."""
     proxy: str | None = None
+    """Address of an HTTP proxy."""
     timeout: Duration = timedelta(seconds=10)
+    """How long one request may take."""
 
 
 class KnowledgeBaseSettings(Section):
@@ -233,19 +345,27 @@ class KnowledgeBaseSettings(Section):
     sources: tuple[str, ...] = ()
     """Folders or files beside the starter corpus."""
     model: str = "all-MiniLM-L6-v2"
-    backend: Literal["embedded"] | str = "embedded"
+    """The model that turns text into vectors."""
+    backend: Literal["embedded"] = "embedded"
+    """Where the index lives."""
 
 
 class Scenario(Section):
     """The whole configuration: what stands below `scenario`."""
 
     name: str = "incident-responder"
+    """What this installation calls itself."""
     version: str = "1.0.0"
+    """The version of this configuration."""
     data_dir: Path = Path("data")
+    """Where everything is stored."""
     templates_dir: Path = Path("templates")
+    """Templates found here replace the built-in ones of the same name."""
     services_file: Path = Path("services.yaml")
+    """The catalogue: services, what they depend on, who owns them."""
     receiver: Receiver = Receiver()
     connections: dict[str, Connection] = Field(default_factory=dict)
+    """Name of a system -> how it is reached."""
     alerts: Alerts = Alerts()
     context: Context = Context()
     diagnosis: DiagnosisSettings = DiagnosisSettings()
@@ -253,4 +373,14 @@ class Scenario(Section):
     documentation: Documentation = Documentation()
     knowledge_base: KnowledgeBaseSettings = KnowledgeBaseSettings()
     retention: Duration | None = None
+    """How long incidents are kept; nothing: for ever."""
     archive_after: Duration = timedelta(days=30)
+    """When the file of a closed incident is compacted."""
+    missing: SkipJsonSchema[tuple[MissingVariable, ...]] = Field(default=(), exclude=True)
+    """Variables that the file names and nobody has set; filled in when the file is read, never by the file."""
+
+    def why_unavailable(self, source: str) -> str | None:
+        """Why a source cannot be asked although it is configured: one clause, or None where nothing is missing."""
+        prefixes = (f"connections.{source}.", f"alerts.sources.{source}.")
+        names = [m.variable for m in self.missing if m.key.startswith(prefixes)]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not set" if names else None

@@ -19,14 +19,17 @@ def parse_duration(value: Any) -> Any:
         ValueError: the text is not a duration.
     """
     if not isinstance(value, str):
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             raise ValueError(f"a duration needs a unit, such as {value}s, {value}m or {value}h")
         return value
     text = value.strip().lower()
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text).strip():
         raise ValueError(f"{value!r} is not a duration; write 90s, 15m, 24h or 7d")
-    return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    try:
+        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        raise ValueError(f"{value!r} is longer than any incident; write 90s, 15m, 24h or 7d") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -35,7 +38,7 @@ def format_duration(value: timedelta) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
 Duration = Annotated[
