@@ -17,17 +17,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def parse_utc(value: Any) -> Any:
-    """Read a datetime, an ISO 8601 text or seconds since 1970 as an aware UTC datetime."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = float(text)
-        except ValueError:
-            value = datetime.fromisoformat(text)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, tz=UTC)
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    """Read a datetime, an ISO 8601 text or seconds since 1970 as an aware UTC datetime.
+
+    Raises:
+        ValueError: it is none of these, or outside the years 1 to 9999.
+    """
+    try:
+        if isinstance(value, str):
+            text = value.strip()
+            try:
+                value = float(text)
+            except ValueError:
+                value = datetime.fromisoformat(text)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, tz=UTC)
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError("not a moment between the years 1 and 9999") from error
     return value
 
 
