@@ -127,6 +127,8 @@ class Incident(Model):
     merged_into: str | None = None
     slack_channel: str | None = None
     slack_thread_ts: str | None = None
+    replayed_from: str | None = None
+    """The incident folder that stands in for the sources, for a replayed incident."""
 
 
 # --- evidence -----------------------------------------------------------------------------------
