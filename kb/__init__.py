@@ -1,0 +1,1 @@
+"""The knowledge base: a memory of runbooks, postmortems and incidents that answers in milliseconds."""
