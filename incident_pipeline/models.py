@@ -685,6 +685,19 @@ class RunbookUpdate(Model):
     markdown: str
 
 
+class KnowledgeBaseEntry(Model):
+    """What the knowledge base learns from a closed incident."""
+
+    document_id: str
+    kind: str = "incident"
+    title: str
+    text: str
+    services: tuple[str, ...] = ()
+    category: Category | None = None
+    date: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
 class Materialization(Model):
     """One stored version of one asset of one incident."""
 
