@@ -33,10 +33,10 @@ def parse_duration(value: Any) -> Any:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back: `90m`, `24h`, `7d`."""
+    """The text that a person would write and `parse_duration` reads back: `90s`, `90m`, `48h`, `7d`."""
     seconds = value.total_seconds()
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
+    for unit, size, least in (("d", 86400, 3 * 86400), ("h", 3600, 3600), ("m", 60, 60)):
+        if seconds >= least and seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
     return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 

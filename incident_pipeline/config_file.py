@@ -1,0 +1,217 @@
+"""From `incident.yaml` and the environment to a `Scenario`.
+
+Belongs here: finding the file, filling in `${NAME}`, saying what is missing.
+Does not belong here: what the keys are (`config.py`), what each does now (`config_report.py`).
+
+A value that names a variable which nobody has set is left out, as if its line were not there: its source is then
+unavailable and says so, and everything else works.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from incident_pipeline.config import MissingVariable, Scenario
+from incident_pipeline.config_errors import key_path, keys_of, sentences, unknown_key
+from incident_pipeline.errors import ConfigurationError
+from incident_pipeline.yaml_text import read_yaml
+
+DEFAULT_FILE = Path("incident.yaml")
+CONFIG_VARIABLE = "INCIDENT_PIPELINE_CONFIG"
+DATA_DIR_VARIABLE = "INCIDENT_PIPELINE_DATA_DIR"
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_LEFT_OUT = object()
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class LoadedScenario:
+    """A configuration and where it came from."""
+
+    scenario: Scenario
+    path: Path | None
+    """The file; None: the built-in defaults."""
+    missing: tuple[MissingVariable, ...] = ()
+    written: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What stands below `scenario` in the file, before `${NAME}` was filled in."""
+
+    @property
+    def name(self) -> str:
+        """How sentences call it."""
+        return str(self.path) if self.path else "the built-in defaults"
+
+
+def load_scenario(
+    path: Path | None = None, data_dir: Path | None = None, environ: Mapping[str, str] | None = None
+) -> LoadedScenario:
+    """Read the configuration.
+
+    Args:
+        path: the file; None: what INCIDENT_PIPELINE_CONFIG names, else `incident.yaml` here, else the defaults.
+        data_dir: replaces the file's; None: what INCIDENT_PIPELINE_DATA_DIR names, else the file's, else `./data`.
+        environ: where `${NAME}` is looked up before `.env` beside the file; None: this process's environment.
+
+    Paths in the file are relative to the file; those nobody names are relative to the working directory.
+
+    Raises:
+        ConfigurationError: the file is missing or wrong; one sentence for each thing that is.
+    """
+    environ = os.environ if environ is None else environ
+    path = path or _named(environ, CONFIG_VARIABLE) or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    written = _below_scenario(read_yaml(path), str(path)) if path else {}
+    variables = _variables(path.parent if path else Path(), environ)
+    filled = _Filled(variables.get)
+    given = filled.fill(written)
+    try:
+        scenario = Scenario.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(sentences(error, written, str(path)))) from None
+    scenario = _with_absolute_paths(scenario, written, path.parent if path else Path())
+    chosen = data_dir or _named(environ, DATA_DIR_VARIABLE)
+    missing = tuple(
+        MissingVariable(key=key_path(where), variable=variable, switches_off=_switches_off(scenario, where))
+        for where, variable in filled.missing
+    )
+    update = {"missing": missing} | ({"data_dir": chosen.expanduser().absolute()} if chosen else {})
+    return LoadedScenario(scenario.model_copy(update=update), path, missing, written)
+
+
+def _named(environ: Mapping[str, str], variable: str) -> Path | None:
+    value = environ.get(variable)
+    return Path(value) if value else None
+
+
+def _variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment over `.env`; what is set to nothing is not set."""
+    dotenv = folder / ".env"
+    try:
+        beside = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{dotenv}: cannot be read ({type(error).__name__}); it must be UTF-8 text") from None
+    return {name: value for name, value in [*beside.items(), *environ.items()] if value}
+
+
+def _below_scenario(document: Any, name: str) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{name}: must begin with the key scenario and have everything below it")
+    others = [key for key in document if key != "scenario"]
+    if others and others[0] in keys_of(Scenario):
+        raise ConfigurationError(f"{name}: {others[0]} belongs below the key scenario; indent it there")
+    if others:
+        raise ConfigurationError(f"{name}: {unknown_key(others[0], ['scenario'])}")
+    written = document.get("scenario")
+    if written is None:
+        return {}
+    if not isinstance(written, dict):
+        raise ConfigurationError(f"{name}: scenario: must be a section with keys of its own")
+    if "missing" in written:
+        raise ConfigurationError(f"{name}: {unknown_key('missing', keys_of(Scenario))}")
+    return written
+
+
+class _Filled:
+    """Fills `${NAME}` in and remembers which were missing."""
+
+    def __init__(self, lookup: Callable[[str], str | None]) -> None:
+        self._lookup = lookup
+        self.missing: list[tuple[Location, str]] = []
+
+    def fill(self, value: Any, where: Location = ()) -> Any:
+        if isinstance(value, dict):
+            return self._kept((key, self.fill(inner, (*where, key))) for key, inner in value.items())
+        if isinstance(value, list):
+            items = (self.fill(inner, (*where, index)) for index, inner in enumerate(value))
+            return [item for item in items if item is not _LEFT_OUT]
+        return self._fill_text(value, where) if isinstance(value, str) else value
+
+    def _kept(self, items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: value for key, value in items if value is not _LEFT_OUT}
+
+    def _fill_text(self, text: str, where: Location) -> Any:
+        absent = [name for name in _VARIABLE.findall(text) if self._lookup(name) is None]
+        self.missing.extend((where, name) for name in dict.fromkeys(absent))
+        if not absent:
+            return _VARIABLE.sub(lambda match: self._lookup(match[1]) or "", text)
+        if where[:2] == ("receiver", "tokens"):
+            # Without its token a source would fall back to "this machine may send": refuse instead, whoever asks.
+            return secrets.token_urlsafe(32)
+        return _LEFT_OUT
+
+
+def _with_absolute_paths(scenario: Scenario, written: Mapping[str, Any], folder: Path) -> Scenario:
+    """Every path absolute, so that processes started elsewhere mean the same files."""
+
+    def absolute(path: Path, *, in_file: bool) -> Path:
+        path = path.expanduser()
+        return ((folder / path) if in_file else path).absolute()
+
+    update: dict[str, Any] = {
+        key: absolute(getattr(scenario, key), in_file=written.get(key) is not None)
+        for key in ("data_dir", "templates_dir", "services_file")
+    }
+    update["connections"] = {
+        name: connection.model_copy(update={"ca": absolute(connection.ca, in_file=True)})
+        if connection.ca
+        else connection
+        for name, connection in scenario.connections.items()
+    }
+    sources = tuple(str(absolute(Path(source), in_file=True)) for source in scenario.knowledge_base.sources)
+    update["knowledge_base"] = scenario.knowledge_base.model_copy(update={"sources": sources})
+    repositories = {
+        service: tuple(_repository(entry, absolute) for entry in entries)
+        for service, entries in scenario.context.code.repositories.items()
+    }
+    code = scenario.context.code.model_copy(update={"repositories": repositories})
+    update["context"] = scenario.context.model_copy(update={"code": code})
+    return scenario.model_copy(update=update)
+
+
+def _repository(entry: str, absolute: Callable[..., Path]) -> str:
+    """A path is one that begins like one: `org/name` is a repository of a host."""
+    is_path = entry in (".", "..") or entry.startswith(("./", "../", "~"))
+    return str(absolute(Path(entry), in_file=True)) if is_path else entry
+
+
+def _switches_off(scenario: Scenario, where: Location) -> str:
+    """What does not work while the value at `where` is missing."""
+    names = [str(step) for step in where]
+    if names[:2] == ["alerts", "sources"] and len(names) > 3:
+        return _uses(scenario, names[2], alerts=True)
+    if names[0] == "connections" and len(names) > 2:
+        return _uses(scenario, names[1], alerts=names[1] in scenario.alerts.sources)
+    if names[:2] == ["receiver", "tokens"] and len(names) > 2:
+        return f"webhooks of {names[2]}: they are refused"
+    if names[:3] == ["context", "metrics", "queries"] and len(names) > 3:
+        return f"the metric {names[3]}"
+    return "the value: the default is used instead"
+
+
+def _uses(scenario: Scenario, system: str, *, alerts: bool) -> str:
+    """`alerts, metrics and logs of datadog`."""
+    context = scenario.context
+    providers = {"metrics": context.metrics.provider, "logs": context.logs.provider}
+    listed = {
+        "deployments": context.deployments.sources,
+        "code changes": context.code.sources,
+        "flag changes": context.flags.sources,
+        "traces": context.traces.sources,
+        "related alerts": context.related_alerts.sources,
+    }
+    uses = ["alerts"] if alerts else []
+    uses += [use for use, provider in providers.items() if provider == system]
+    uses += [use for use, sources in listed.items() if system in sources]
+    if not uses:
+        return f"{system}, which nothing uses"
+    said = uses[0] if len(uses) == 1 else f"{', '.join(uses[:-1])} and {uses[-1]}"
+    return f"{said} of {system}"
