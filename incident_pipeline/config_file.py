@@ -25,9 +25,9 @@ from incident_pipeline.config_errors import key_path, keys_of, sentences, unknow
 from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.yaml_text import read_yaml
 
+__all__ = ["DEFAULT_FILE", "LoadedScenario", "MissingVariable", "load_scenario"]
+
 DEFAULT_FILE = Path("incident.yaml")
-CONFIG_VARIABLE = "INCIDENT_PIPELINE_CONFIG"
-DATA_DIR_VARIABLE = "INCIDENT_PIPELINE_DATA_DIR"
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LEFT_OUT = object()
@@ -58,8 +58,8 @@ def load_scenario(
     """Read the configuration.
 
     Args:
-        path: the file; None: what INCIDENT_PIPELINE_CONFIG names, else `incident.yaml` here, else the defaults.
-        data_dir: replaces the file's; None: what INCIDENT_PIPELINE_DATA_DIR names, else the file's, else `./data`.
+        path: the file; None: `incident.yaml` here where there is one, else the defaults.
+        data_dir: replaces the file's; None: the file's, else `./data`.
         environ: where `${NAME}` is looked up before `.env` beside the file; None: this process's environment.
 
     Paths in the file are relative to the file; those nobody names are relative to the working directory.
@@ -68,7 +68,7 @@ def load_scenario(
         ConfigurationError: the file is missing or wrong; one sentence for each thing that is.
     """
     environ = os.environ if environ is None else environ
-    path = path or _named(environ, CONFIG_VARIABLE) or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    path = path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     written = _below_scenario(read_yaml(path), str(path)) if path else {}
     variables = _variables(path.parent if path else Path(), environ)
     filled = _Filled(variables.get)
@@ -78,18 +78,12 @@ def load_scenario(
     except ValidationError as error:
         raise ConfigurationError("\n".join(sentences(error, written, str(path)))) from None
     scenario = _with_absolute_paths(scenario, written, path.parent if path else Path())
-    chosen = data_dir or _named(environ, DATA_DIR_VARIABLE)
     missing = tuple(
         MissingVariable(key=key_path(where), variable=variable, switches_off=_switches_off(scenario, where))
         for where, variable in filled.missing
     )
-    update = {"missing": missing} | ({"data_dir": chosen.expanduser().absolute()} if chosen else {})
+    update = {"missing": missing} | ({"data_dir": data_dir.expanduser().absolute()} if data_dir else {})
     return LoadedScenario(scenario.model_copy(update=update), path, missing, written)
-
-
-def _named(environ: Mapping[str, str], variable: str) -> Path | None:
-    value = environ.get(variable)
-    return Path(value) if value else None
 
 
 def _variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
