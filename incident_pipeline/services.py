@@ -1,0 +1,79 @@
+"""The service catalogue: which services there are, who calls whom, who owns them.
+
+Belongs here: reading `services.json` and `services.yaml` in the shapes they occur in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from incident_pipeline.alert_fields import one_line
+from incident_pipeline.errors import ConfigurationError
+from incident_pipeline.models import Service
+
+
+def service_from(row: Any) -> Service:
+    """One service from a name or a mapping.
+
+    Raises:
+        ValueError: it has no name.
+    """
+    fields = row if isinstance(row, Mapping) else {"name": row}
+    name = one_line(fields.get("name"))
+    if name is None:
+        raise ValueError("name: missing")
+    return Service(
+        name=name,
+        depends_on=_names(fields.get("depends_on") or fields.get("dependencies")),
+        owner=one_line(fields.get("owner") or fields.get("team")),
+        tier=one_line(fields.get("tier")),
+        aliases=_names(fields.get("aliases")),
+    )
+
+
+def service_rows(data: Any) -> list[Any]:
+    """The rows of a catalogue: a list, `{services: ...}`, or `{name: {depends_on: [...]}}` or `{name: [...]}`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(data, Mapping) and "services" in data:
+        data = data["services"]
+    if isinstance(data, Mapping):
+        if "name" in data and isinstance(data["name"], str):
+            return [data]
+        return [
+            {"name": name, **(about if isinstance(about, Mapping) else {"depends_on": about})}
+            for name, about in data.items()
+        ]
+    if isinstance(data, list):
+        return data
+    raise ValueError("expected a list of services, each with name and depends_on")
+
+
+def load_catalogue(path: Path) -> tuple[Service, ...]:
+    """The services of a `services.yaml`; none where the file does not exist.
+
+    Raises:
+        ConfigurationError: it is there and cannot be read.
+    """
+    import yaml
+
+    if not path.exists():
+        return ()
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return tuple(service_from(row) for row in service_rows(data or []))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigurationError(f"{path}: the service catalogue cannot be read: {reason}") from error
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    names = (one_line(item.get("name") if isinstance(item, Mapping) else item) for item in items)
+    return tuple(dict.fromkeys(name for name in names if name))
