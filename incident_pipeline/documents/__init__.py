@@ -1,0 +1,1 @@
+"""What is written about an incident: timeline, postmortem, runbook update."""

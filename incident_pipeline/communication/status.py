@@ -1,0 +1,153 @@
+"""The status update: what is failing, since when, why, and what to do, on one screen.
+
+Belongs here: choosing what is said, and escaping it. Does not belong here: the form (the template), and sending it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+from incident_pipeline.documents.escape import markdown
+from incident_pipeline.documents.render import render
+from incident_pipeline.documents.summary import began_at, summary_text
+from incident_pipeline.documents.wording import clock, deployment_text, humanise, kind_name, listed, percent
+from incident_pipeline.models import (
+    ActionType,
+    Diagnosis,
+    Evidence,
+    Gap,
+    Incident,
+    Remediation,
+    RemediationAction,
+    StatusUpdate,
+    Symptoms,
+    Timeline,
+    TimelineEntry,
+)
+
+TEMPLATE = "status_update.md.j2"
+WORTH_NAMING = 0.2
+"""A cause less likely than this is told as not determined yet."""
+_MOST_EVIDENCE = 5
+_MOST_ACTIONS = 6
+_MOST_ENTRIES = 12
+_CAUSE_LIMIT = 200
+_TITLE_LIMIT = 150
+
+
+def status_update(
+    incident: Incident,
+    evidence: Evidence,
+    symptoms: Symptoms,
+    diagnosis: Diagnosis,
+    remediation: Remediation,
+    timeline: Timeline,
+    *,
+    as_of: datetime,
+    templates: Path | None,
+) -> StatusUpdate:
+    """Write the status update as Markdown.
+
+    Every text from outside is escaped and shortened; what is not known is said to be not known.
+
+    Args:
+        incident: what it is called, how severe it is.
+        evidence: read for the deployment that is blamed.
+        symptoms: since when.
+        diagnosis: the causes, and the gaps.
+        remediation: the actions, the recommended first.
+        timeline: what happened.
+        as_of: the time for which the update is true.
+        templates: the user's folder of templates.
+
+    Raises:
+        ConfigurationError: the user's template is wrong.
+    """
+    since = began_at(incident, symptoms, diagnosis)
+    context = {
+        "title": markdown(incident.title, _TITLE_LIMIT) or "untitled",
+        "status": incident.status.value.capitalize(),
+        "severity": incident.severity.value,
+        "duration": humanise((incident.resolved_at or as_of) - since),
+        "summary": markdown(summary_text(incident, since, as_of), 600),
+        "cause": _cause(diagnosis),
+        "confidence": percent(diagnosis.primary.confidence) if diagnosis.primary else "not determined",
+        "evidence": [markdown(line) for line in _evidence(diagnosis)],
+        "actions": list(_actions(remediation.actions)),
+        "timeline": [
+            {"at": clock(entry.at, as_of), "text": markdown(entry.text, 160)}
+            for entry in _told(incident, evidence, diagnosis, timeline)
+        ],
+    }
+    return StatusUpdate(markdown=render(TEMPLATE, context, templates), as_of=as_of)
+
+
+def _cause(diagnosis: Diagnosis) -> str:
+    primary = diagnosis.primary
+    if primary is None:
+        return "Not determined yet: the evidence does not point to a cause"
+    text = markdown(primary.description, _CAUSE_LIMIT)
+    if primary.confidence < WORTH_NAMING:
+        return f"Not determined yet: likeliest so far is {text}"
+    return text
+
+
+def _evidence(diagnosis: Diagnosis) -> Iterator[str]:
+    primary = diagnosis.primary
+    lines = primary.evidence[:_MOST_EVIDENCE] if primary else ()
+    yield from lines
+    missing = _not_available(diagnosis.gaps)
+    if missing:
+        yield missing
+    elif not lines:
+        yield "Nothing unusual was found in what the sources answered"
+
+
+def _not_available(gaps: Sequence[Gap]) -> str:
+    """`Not available: logs (loki: connection refused), traces and feature flags (no source is configured)`."""
+    ordered = sorted(gaps, key=_reason)
+    parts = [
+        f"{listed([kind_name(gap.kind) for gap in group])} ({reason})"
+        for reason, group in groupby(ordered, key=_reason)
+    ]
+    return f"Not available: {', '.join(parts)}" if parts else ""
+
+
+def _reason(gap: Gap) -> str:
+    return gap.reason if gap.source in {gap.kind, "folder"} else f"{gap.source}: {gap.reason}"
+
+
+def _actions(actions: Sequence[RemediationAction]) -> Iterator[dict[str, str]]:
+    recommended = False
+    for action in actions[:_MOST_ACTIONS]:
+        if action.type is ActionType.COMMUNICATE:
+            mark = "📞"
+        elif recommended:
+            mark = "🔧 Alternative:"
+        else:
+            mark, recommended = "⚡ **Recommended**:", True
+        missing = f" (to be found out: {markdown(action.missing, 120)})" if action.missing else ""
+        yield {"mark": mark, "title": markdown(action.title, _TITLE_LIMIT) + missing}
+    if not actions:
+        yield {"mark": "📞", "title": "Ask the on-call engineer to look"}
+
+
+def _told(
+    incident: Incident, evidence: Evidence, diagnosis: Diagnosis, timeline: Timeline
+) -> tuple[TimelineEntry, ...]:
+    """The entries that matter now: of the changes, only the one that is blamed; the ends of a long list."""
+    own = frozenset(incident.services)
+    blamed = {diagnosis.root_cause_deployment} | {h.caused_by.id for h in diagnosis.hypotheses[:1]}
+    texts = {deployment_text(d, own) for d in evidence.deployments.rows if d.id in blamed}
+    flags = [f"Feature flag {name} " for name in blamed if name]
+    entries = tuple(
+        entry
+        for entry in timeline.entries
+        if (entry.kind != "deployment" or entry.text in texts)
+        and (entry.kind != "flag_change" or any(entry.text.startswith(flag) for flag in flags))
+    )
+    half = _MOST_ENTRIES // 2
+    return entries if len(entries) <= _MOST_ENTRIES else entries[:half] + entries[-half:]

@@ -1,0 +1,220 @@
+"""The postmortem of an incident that has ended.
+
+Belongs here: what a postmortem says, computed from what is stored. Does not belong here: its form (the template).
+A number that nothing measured reads "not measured".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from incident_pipeline.config import Scenario
+from incident_pipeline.documents.escape import code, markdown
+from incident_pipeline.documents.impact import measured_impact
+from incident_pipeline.documents.lessons import lessons_learned
+from incident_pipeline.documents.render import render
+from incident_pipeline.documents.summary import began_at, summary_text
+from incident_pipeline.documents.wording import clock, count, humanise, percent, source_name
+from incident_pipeline.models import (
+    ActionItem,
+    ActionState,
+    Category,
+    Diagnosis,
+    Evidence,
+    Impact,
+    Incident,
+    Postmortem,
+    Remediation,
+    Symptoms,
+    Timeline,
+)
+
+TEMPLATE = "postmortem.md.j2"
+NOT_MEASURED = "not measured"
+DETECTION_TARGET = timedelta(minutes=5)
+_KEY_LOGS = 8
+_KEY_METRICS = 8
+
+
+def write_postmortem(
+    incident: Incident,
+    evidence: Evidence,
+    symptoms: Symptoms,
+    diagnosis: Diagnosis,
+    remediation: Remediation,
+    timeline: Timeline,
+    settings: Scenario,
+    *,
+    as_of: datetime,
+    templates: Path | None,
+) -> Postmortem:
+    """Write the postmortem: the record, and the document in its `markdown`.
+
+    Args:
+        incident: with `resolved_at`, where it is known.
+        evidence: what the sources answered.
+        symptoms: the onset, the patterns and series that moved.
+        diagnosis: the cause.
+        remediation: with the states that people and execution gave the actions.
+        timeline: what happened.
+        settings: the targets that impact is judged by.
+        as_of: the time for which the document is true.
+        templates: the user's folder of templates.
+
+    Raises:
+        ConfigurationError: the user's template is wrong.
+    """
+    del settings
+    since = began_at(incident, symptoms, diagnosis)
+    detect = _time_to_detect(incident, symptoms, diagnosis)
+    resolve = incident.resolved_at - since if incident.resolved_at else None
+    primary = diagnosis.primary
+    record = Postmortem(
+        title=f"Postmortem: {incident.title}",
+        date=f"{since:%Y-%m-%d}",
+        duration_seconds=resolve.total_seconds() if resolve is not None else None,
+        severity=incident.severity,
+        summary=_summary(incident, diagnosis, since, as_of),
+        impact=measured_impact(evidence, symptoms, since, incident.resolved_at or as_of),
+        timeline=timeline.entries,
+        root_cause_category=primary.category if primary else None,
+        root_cause=primary.description if primary else "",
+        root_cause_evidence=primary.evidence if primary else (),
+        resolution=_resolution(incident, remediation),
+        time_to_detect_seconds=detect.total_seconds() if detect is not None else None,
+        time_to_resolve_seconds=resolve.total_seconds() if resolve is not None else None,
+        verified_by=None,
+        lessons_learned=lessons_learned(incident, diagnosis, remediation, detect),
+        action_items=tuple(action_items(diagnosis, detect)),
+        key_logs=tuple(_key_logs(symptoms)),
+        key_metrics=tuple(_key_metrics(symptoms)),
+        links=tuple(_links(incident, evidence, diagnosis)),
+    )
+    text = render(TEMPLATE, _context(record, incident, diagnosis, as_of), templates)
+    return record.model_copy(update={"markdown": text})
+
+
+def action_items(diagnosis: Diagnosis, time_to_detect: timedelta | None) -> Iterator[ActionItem]:
+    """What should follow: prevention for a deployment, detection where it took long, the runbook always."""
+    primary = diagnosis.primary
+    if primary is not None and primary.category is Category.DEPLOYMENT_ISSUE:
+        yield ActionItem(
+            type="prevention",
+            title="Improve deployment canary analysis",
+            description="Add automated canary metrics checking",
+            priority="high",
+        )
+    if time_to_detect is not None and time_to_detect > DETECTION_TARGET:
+        yield ActionItem(
+            type="detection",
+            title="Improve alerting thresholds",
+            description=f"Time to detect was {humanise(time_to_detect)}; the target is under 5 minutes",
+            priority="medium",
+        )
+    mode = primary.category.value.replace("_", " ") if primary else "a cause that was not determined"
+    mechanism = f" ({primary.mechanism.replace('_', ' ')})" if primary and primary.mechanism else ""
+    yield ActionItem(
+        type="documentation",
+        title="Update runbook for this failure mode",
+        description=f"Add steps for {mode}{mechanism}",
+        priority="low",
+    )
+
+
+def _time_to_detect(incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis) -> timedelta | None:
+    """From the onset that the evidence shows to the first alert; None where no onset was found."""
+    onset = symptoms.onset or diagnosis.onset
+    return max(incident.started_at - onset, timedelta()) if onset else None
+
+
+def _summary(incident: Incident, diagnosis: Diagnosis, since: datetime, as_of: datetime) -> str:
+    primary = diagnosis.primary
+    cause = f"Most likely cause: {primary.description}." if primary else "The cause was not determined."
+    end = f" It ended at {clock(incident.resolved_at, since)} UTC." if incident.resolved_at else ""
+    return f"{summary_text(incident, since, as_of)}{end} {cause}"
+
+
+def _resolution(incident: Incident, remediation: Remediation) -> str:
+    done = [action.title for action in remediation.actions if action.state is ActionState.DONE]
+    if done:
+        return f"Done: {'; '.join(done)}."
+    if incident.resolved_at:
+        return "Resolved; which action resolved it is not on record."
+    return "Not resolved yet."
+
+
+def _key_logs(symptoms: Symptoms) -> Iterator[str]:
+    for pattern in symptoms.log_patterns[:_KEY_LOGS]:
+        lines = f"{count(pattern.count, 'line')} since the onset, {pattern.count_before} before"
+        yield f"{pattern.service or 'unknown service'}, {lines}: {pattern.example or pattern.template}"
+
+
+def _key_metrics(symptoms: Symptoms) -> Iterator[str]:
+    for anomaly in symptoms.anomalies[:_KEY_METRICS]:
+        where = f" of {anomaly.service}" if anomaly.service else ""
+        moved = f"{anomaly.before:.4g} before, {anomaly.after:.4g} since {anomaly.onset:%H:%M} UTC"
+        yield f"{anomaly.series}{where}: {moved}"
+
+
+def _links(incident: Incident, evidence: Evidence, diagnosis: Diagnosis) -> Iterator[str]:
+    seen: set[str] = set()
+    blamed = {diagnosis.root_cause_change, diagnosis.root_cause_deployment}
+    for label, url in (
+        *((f"{source_name(alert.source)} alert", alert.url) for alert in incident.alerts),
+        *((f"Deployment {d.id}", d.url) for d in evidence.deployments.rows if d.id in blamed),
+        *((f"Commit {c.sha[:10]}", c.url) for c in evidence.code_changes.rows if c.sha in blamed),
+    ):
+        if url and url not in seen and len(seen) < 20:
+            seen.add(url)
+            yield f"{label}: {url}"
+
+
+def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, as_of: datetime) -> dict[str, object]:
+    primary = diagnosis.primary
+    return {
+        "title": markdown(record.title),
+        "date": record.date,
+        "duration": _span(record.duration_seconds, "not resolved yet"),
+        "severity": record.severity.value,
+        "services": ", ".join(markdown(name, 60) for name in incident.services) or "not known",
+        "summary": markdown(record.summary, 900),
+        "impact": _impact(record.impact),
+        "timeline": [{"at": clock(e.at, as_of), "text": markdown(e.text)} for e in record.timeline],
+        "root_cause": {
+            "category": record.root_cause_category.value if record.root_cause_category else "not determined",
+            "description": markdown(record.root_cause, 400) or "not determined",
+            "confidence": percent(primary.confidence) if primary else "not determined",
+            "evidence": [markdown(line) for line in record.root_cause_evidence] or ["none"],
+        },
+        "resolution": {
+            "text": markdown(record.resolution, 600),
+            "time_to_detect": _span(record.time_to_detect_seconds, NOT_MEASURED),
+            "time_to_resolve": _span(record.time_to_resolve_seconds, NOT_MEASURED),
+            "verified_by": markdown(record.verified_by or "") or "not on record",
+        },
+        "lessons": [markdown(line) for line in record.lessons_learned] or ["none on record"],
+        "action_items": [_item(item) for item in record.action_items],
+        "key_logs": [code(line, 500) for line in record.key_logs] or ["none stored"],
+        "key_metrics": [markdown(line) for line in record.key_metrics] or ["none stored"],
+        "links": [_link(line) for line in record.links] or ["none stored"],
+    }
+
+
+def _span(seconds: float | None, unknown: str) -> str:
+    return unknown if seconds is None else humanise(timedelta(seconds=seconds))
+
+
+def _impact(impact: Impact) -> dict[str, str]:
+    return {name: markdown(value) if value else NOT_MEASURED for name, value in impact.model_dump().items()}
+
+
+def _item(item: ActionItem) -> dict[str, str]:
+    values = {name: markdown(value) if value else "" for name, value in item.model_dump().items()}
+    return values | {"owner": values["owner"] or "to be assigned"}
+
+
+def _link(line: str) -> str:
+    label, _, url = line.partition(": ")
+    return f"{markdown(label)}: {code(url, 400)}"

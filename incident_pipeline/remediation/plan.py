@@ -1,0 +1,100 @@
+"""What could be done about the likely causes: proposals, never executions.
+
+Belongs here: from hypotheses to an ordered list of actions with command, risk, verification and undo. Pure.
+Does not belong here: deciding who must agree (`policy.py`), and executing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from incident_pipeline.config import Scenario
+from incident_pipeline.models import (
+    ActionType,
+    Diagnosis,
+    Evidence,
+    Hypothesis,
+    Incident,
+    Remediation,
+    RemediationAction,
+    SuggestedRunbook,
+)
+from incident_pipeline.remediation.policy import requires_approval
+from incident_pipeline.remediation.proposals import (
+    CHANGES_BACK,
+    notifications,
+    proposals_for,
+    runbook_step,
+)
+
+WORTH_ACTING_ON = 0.1
+"""A cause less likely than this gets no action of its own."""
+_MOST_CAUSES = 3
+_MOST_ACTIONS = 5
+
+
+def plan_remediation(
+    incident: Incident,
+    evidence: Evidence,
+    diagnosis: Diagnosis,
+    runbooks: Sequence[SuggestedRunbook],
+    settings: Scenario,
+) -> Remediation:
+    """Propose what could be done, the recommended action first, telling people last.
+
+    An action type that is switched off is not proposed; where the evidence says that no change is to blame, nothing is
+    rolled back. The same evidence gives the same `action_id`s, so that an approval means one thing only.
+    """
+    proposed = [
+        *_for_causes(evidence, diagnosis),
+        *(runbook_step(runbook) for runbook in runbooks[:1]),
+    ]
+    told = list(notifications(incident, evidence, diagnosis, settings.remediation.communication))
+    actions = [*islice(_distinct(proposed), _MOST_ACTIONS), *_distinct(told)]
+    return Remediation(
+        actions=tuple(
+            _decided(action, incident.environment, settings)
+            for action in actions
+            if settings.remediation.action(action.type.value).enabled
+        ),
+        communication=tuple(action.title for action in told),
+    )
+
+
+def _for_causes(evidence: Evidence, diagnosis: Diagnosis) -> Iterator[RemediationAction]:
+    no_change_to_blame = diagnosis.root_cause_change == "none"
+    for hypothesis in _worth_acting_on(diagnosis.hypotheses):
+        for action in proposals_for(hypothesis, evidence):
+            if not (no_change_to_blame and action.type in CHANGES_BACK):
+                yield action
+
+
+def _worth_acting_on(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    return [h for h in hypotheses if h.confidence >= WORTH_ACTING_ON][:_MOST_CAUSES]
+
+
+def _distinct(actions: Sequence[RemediationAction]) -> Iterator[RemediationAction]:
+    """Each type once per target, the first (of the likeliest cause) wins."""
+    seen: set[tuple[ActionType, str | None, str | None]] = set()
+    for action in actions:
+        about = action.title if action.type in {ActionType.COMMUNICATE, ActionType.RUNBOOK_STEP} else None
+        key = (action.type, action.target, about)
+        if key not in seen:
+            seen.add(key)
+            yield action
+
+
+def _decided(action: RemediationAction, environment: str | None, settings: Scenario) -> RemediationAction:
+    """The action with its id and whether it waits for a person."""
+    content = "\0".join((action.type.value, action.target or "", action.command or "", action.title))
+    digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:6]
+    slug = re.sub(r"[^a-z0-9]+", "-", action.type.value)
+    return action.model_copy(
+        update={
+            "action_id": f"{slug}-{digest}",
+            "requires_approval": requires_approval(action, environment, settings.remediation),
+        }
+    )
