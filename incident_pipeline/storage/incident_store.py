@@ -1,0 +1,287 @@
+"""The incident store: one DuckDB file for each incident, with every version of every asset.
+
+Belongs here: writing, reading and comparing versions. What a row is stands in `tables.py` and `rows.py`, how a file is
+opened in `incident_file.py`, its schema in `migrations.py`.
+
+Nothing is overwritten: what is written comes under the asset's next version, in one transaction. Content that is there
+already adds only a record. A re-run that found its source unavailable never hides what was known: without a version,
+`read` answers with the newest version that has an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incident_pipeline.errors import NotFoundError, StoreError
+from incident_pipeline.models import EnvelopeStatus, Materialization
+from incident_pipeline.storage import migrations, rows
+from incident_pipeline.storage.bulk import insert_rows, select_rows
+from incident_pipeline.storage.incident_file import SUFFIX, file_lock, first_line, incident_path, opened
+from incident_pipeline.storage.tables import ASSETS, RECORD_COLUMNS, AssetTable
+from incident_pipeline.storage.version_diff import VersionDiff, compare
+
+if TYPE_CHECKING:
+    import duckdb
+
+_RECORD_NAMES = ", ".join(f'"{column.name}"' for column in RECORD_COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A value on its way into the file."""
+
+    table: AssetTable
+    rows: rows.Rows
+    envelopes: tuple[dict[str, Any], ...]
+    status: EnvelopeStatus
+    data_version: str
+
+
+class IncidentStore:
+    """Every version of every asset of every incident below one directory.
+
+    Calls are short and hold no file in between; any number of processes may use the same directory.
+    """
+
+    def __init__(self, directory: Path, *, patience: float = 30.0) -> None:
+        """`patience`: seconds to wait for another process that has a file open."""
+        self.directory = directory
+        self._patience = patience
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def write(
+        self,
+        incident_id: str,
+        values: Mapping[str, Any],
+        *,
+        run_id: str,
+        as_of: datetime,
+        now: datetime,
+        code_versions: Mapping[str, str] | None = None,
+        knowledge_base_version: str | None = None,
+    ) -> dict[str, Materialization]:
+        """Append each value as the next version of its asset, all of them or none.
+
+        Raises:
+            StoreError: a value is not what its asset stores, or the file cannot be written.
+        """
+        prepared = [_prepare(asset, value) for asset, value in values.items()]
+        path = incident_path(self.directory, incident_id)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self._transaction(path) as connection:
+            migrations.ensure_tables(connection, [item.table for item in prepared])
+            versions = _next_versions(connection)
+            records = {}
+            for item in prepared:
+                record = Materialization(
+                    incident_id=incident_id,
+                    asset=item.table.name,
+                    version=versions.get(item.table.name, 1),
+                    data_version=item.data_version,
+                    code_version=(code_versions or {}).get(item.table.name, ""),
+                    run_id=run_id,
+                    as_of=as_of,
+                    knowledge_base_version=knowledge_base_version,
+                    materialized_at=now,
+                    rows=len(item.rows),
+                    status=item.status,
+                    sources=item.envelopes,
+                )
+                _append(connection, item, record)
+                records[item.table.name] = record
+        return records
+
+    def delete(self, incident_id: str) -> None:
+        """Remove an incident with all that is stored of it; one that is not there is no error."""
+        path = incident_path(self.directory, incident_id)
+        if not path.exists():
+            return
+        lock = file_lock(path, self._patience)
+        with lock:
+            path.unlink(missing_ok=True)
+            path.with_name(path.name + ".wal").unlink(missing_ok=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def exists(self, incident_id: str) -> bool:
+        """Whether anything is stored of this incident."""
+        return incident_path(self.directory, incident_id).exists()
+
+    def incident_ids(self) -> list[str]:
+        """The incidents of which something is stored, oldest first."""
+        return sorted(path.name.removesuffix(SUFFIX) for path in self.directory.glob(f"*{SUFFIX}"))
+
+    def read(self, incident_id: str, asset: str, version: int | None = None) -> Any:
+        """The value of one version; without one, of the newest that has an answer.
+
+        Raises:
+            NotFoundError: there is no such incident, asset or version.
+        """
+        rows.asset_table(asset)
+        with self._reading(incident_id) as connection:
+            record, content = _record(connection, incident_id, asset, version)
+            return _value(connection, record, content)
+
+    def read_all(self, incident_id: str, assets: Iterable[str] | None = None) -> dict[str, Any]:
+        """The newest answers of several assets, or of all; an asset that was never stored is left out.
+
+        Raises:
+            NotFoundError: there is no such incident.
+        """
+        wanted = set(ASSETS if assets is None else assets)
+        with self._reading(incident_id) as connection:
+            stored = {
+                asset for (asset,) in connection.execute("SELECT DISTINCT asset FROM materializations").fetchall()
+            }
+            return {
+                asset: _value(connection, *_record(connection, incident_id, asset, None))
+                for asset in ASSETS
+                if asset in wanted & stored
+            }
+
+    def materializations(self, incident_id: str, asset: str | None = None) -> list[Materialization]:
+        """The records of all versions, in the order in which they were stored.
+
+        Raises:
+            NotFoundError: there is no such incident.
+        """
+        if asset is not None:
+            rows.asset_table(asset)
+        with self._reading(incident_id) as connection:
+            return [record for record, _ in _records(connection, asset)]
+
+    def diff(self, incident_id: str, asset: str, v1: int, v2: int) -> VersionDiff:
+        """What changed from one version to another.
+
+        Raises:
+            NotFoundError: there is no such incident, asset or version.
+        """
+        table = rows.asset_table(asset)
+        with self._reading(incident_id) as connection:
+            (first, before), (second, after) = (_record(connection, incident_id, asset, v) for v in (v1, v2))
+            return compare(
+                table, first, select_rows(connection, table, before), second, select_rows(connection, table, after)
+            )
+
+    @staticmethod
+    def data_version(asset: str, value: Any) -> str:
+        """The name of a value's content: equal for equal content; `unavailable:...` where no source answered."""
+        return rows.data_version(asset, value)
+
+    # --- the file -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        with opened(path, read_only=False, patience=self._patience) as connection:
+            try:
+                connection.execute("BEGIN")
+                migrations.migrate(connection, path.name)
+                yield connection
+                connection.execute("COMMIT")
+            except duckdb.Error as error:
+                raise StoreError(f"{path.name} could not be written: {first_line(error)}") from error
+
+    @contextmanager
+    def _reading(self, incident_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        path = incident_path(self.directory, incident_id)
+        if not path.exists():
+            raise NotFoundError(
+                f"nothing is stored of an incident {incident_id}; `incidents list` shows those there are"
+            )
+        try:
+            with opened(path, read_only=True, patience=self._patience) as connection:
+                if migrations.is_current(connection, path.name):
+                    yield connection
+                    return
+            with self._transaction(path):
+                pass
+            with opened(path, read_only=True, patience=self._patience) as connection:
+                yield connection
+        except duckdb.Error as error:
+            raise StoreError(f"{path.name} cannot be read: {first_line(error)}") from error
+
+
+def _prepare(asset: str, value: Any) -> _Prepared:
+    table, made = rows.asset_table(asset), rows.to_rows(asset, value)
+    envelopes, status = rows.envelopes_of(asset, value), rows.status_of(asset, value)
+    return _Prepared(table, made, envelopes, status, rows.content_hash(made, envelopes, status))
+
+
+def _append(connection: duckdb.DuckDBPyConnection, item: _Prepared, record: Materialization) -> None:
+    """Store a version: its rows, unless an earlier version brought the same content, and its record."""
+    known = connection.execute(
+        "SELECT max(content_version) FROM materializations WHERE asset = ? AND data_version = ?",
+        [record.asset, record.data_version],
+    ).fetchone()
+    content = known[0] if known and known[0] is not None else record.version
+    if content == record.version and item.rows:
+        insert_rows(connection, item.table, record.version, item.rows)
+    cells = [_cell(column.type, getattr(record, column.field)) for column in RECORD_COLUMNS]
+    marks = ", ".join("?" * (len(cells) + 1))
+    connection.execute(
+        f"INSERT INTO materializations ({_RECORD_NAMES}, content_version) VALUES ({marks})",  # noqa: S608 - own names
+        [*cells, content],
+    )
+
+
+def _cell(sql_type: str, value: Any) -> Any:
+    if sql_type == "JSON":
+        return json.dumps(value, default=str)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return str(value) if sql_type == "VARCHAR" and value is not None else value
+
+
+def _next_versions(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    newest = connection.execute("SELECT asset, max(version) FROM materializations GROUP BY asset").fetchall()
+    return {asset: version + 1 for asset, version in newest}
+
+
+def _records(
+    connection: duckdb.DuckDBPyConnection, asset: str | None, condition: str = "true", *values: Any
+) -> list[tuple[Materialization, int]]:
+    """Records with the version that brought their rows, oldest first."""
+    found = connection.execute(
+        f"SELECT {_RECORD_NAMES}, content_version FROM materializations "  # noqa: S608 - own names
+        f"WHERE ($1 IS NULL OR asset = $1) AND {condition} ORDER BY materialized_at, rowid",
+        [asset, *values],
+    ).fetchall()
+    return [(_record_of(row[:-1]), row[-1]) for row in found]
+
+
+def _record_of(row: Sequence[Any]) -> Materialization:
+    cells = dict(zip((column.field for column in RECORD_COLUMNS), row, strict=True))
+    return Materialization.model_validate(cells | {"sources": json.loads(cells["sources"] or "[]")})
+
+
+def _record(
+    connection: duckdb.DuckDBPyConnection, incident_id: str, asset: str, version: int | None
+) -> tuple[Materialization, int]:
+    """The record of one version, else of the newest that has an answer."""
+    found = _records(connection, asset)
+    if not found:
+        raise NotFoundError(f"{incident_id} has no {asset} yet")
+    if version is None:
+        return max(found, key=lambda pair: (pair[0].status is not EnvelopeStatus.UNAVAILABLE, pair[0].version))
+    for record, content in found:
+        if record.version == version:
+            return record, content
+    newest = max(record.version for record, _ in found)
+    raise NotFoundError(f"{incident_id} has no version {version} of {asset}; the newest is {newest}")
+
+
+def _value(connection: duckdb.DuckDBPyConnection, record: Materialization, content: int) -> Any:
+    found = select_rows(connection, ASSETS[record.asset], content)
+    return rows.from_rows(record.asset, found, record.sources)
