@@ -1,0 +1,149 @@
+"""`incident-pipeline`: which commands there are, and what becomes of their mistakes.
+
+Belongs here: the table of commands, the options that all of them take, exit statuses. Does not belong here: what a
+command does; each lives in its module of this package and is imported when it is called.
+
+Exit status: 0 done, 1 a problem in the world, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from incident_pipeline.cli import context
+from incident_pipeline.cli.lazy import Command, Group, LazyGroup, close_stdout_quietly, hoist
+from incident_pipeline.errors import ConfigurationError, IncidentPipelineError
+
+_HERE = "incident_pipeline.cli"
+
+COMMANDS: dict[str, Command | Group] = {
+    "replay": Command(f"{_HERE}.replay:replay", "Play an incident folder through the whole pipeline; nothing is sent."),
+    "diagnose": Command(f"{_HERE}.diagnose:diagnose", "Diagnose incident folders, without storing anything."),
+    "backtest": Command(f"{_HERE}.diagnose:backtest", "Measure the diagnosis on folders whose cause is known."),
+    "init": Command(f"{_HERE}.init:init", "Write a first incident.yaml."),
+    "config": Group(
+        "Check and describe the configuration.",
+        {
+            "check": Command(f"{_HERE}.config:check", "Say what every key does now, and what is missing."),
+            "schema": Command(f"{_HERE}.config:schema", "Print the JSON schema of incident.yaml."),
+        },
+    ),
+    "up": Command(f"{_HERE}.up:up", "Run receiver, Dagster daemon and web server until Ctrl-C."),
+    "alert": Command(f"{_HERE}.incidents:alert", "Send an alert by hand."),
+    "incidents": Group(
+        "The incidents that are stored.",
+        {"list": Command(f"{_HERE}.incidents:list_incidents", "List the incidents, newest first.")},
+    ),
+    "ack": Command(f"{_HERE}.incidents:ack", "Say that somebody has seen an incident."),
+    "resolve": Command(f"{_HERE}.incidents:resolve", "Say that an incident is over."),
+    "reopen": Command(f"{_HERE}.incidents:reopen", "Open a resolved incident again."),
+    "merge": Command(f"{_HERE}.incidents:merge", "Make one incident of two."),
+    "split": Command(f"{_HERE}.incidents:split", "Move alerts of an incident into one of their own."),
+    "mute": Command(f"{_HERE}.incidents:mute", "Keep alerts of a service quiet until a given time."),
+    "show": Command(f"{_HERE}.stored:show", "Show an incident, or one of its assets at any version."),
+    "versions": Command(f"{_HERE}.stored:versions", "List the stored versions of an incident's assets."),
+    "diff": Command(f"{_HERE}.stored:diff", "Compare two versions of an asset."),
+    "sql": Command(f"{_HERE}.stored:sql", "Ask one SQL query over all incidents."),
+    "timeline": Command(f"{_HERE}.stored:timeline", "Print the timeline of an incident."),
+    "postmortem": Command(f"{_HERE}.stored:postmortem", "Print the postmortem of an incident."),
+    "actions": Command(f"{_HERE}.stored:actions", "List the actions proposed for an incident."),
+    "export": Command(f"{_HERE}.stored:export", "Write an incident's evidence as a folder."),
+    "kb": Command(f"{_HERE}.kb:app", "Index and search runbooks and postmortems."),
+    "logs": Group(
+        "Work on log files.",
+        {"patterns": Command(f"{_HERE}.logs:patterns", "Group log lines into patterns.")},
+    ),
+}
+
+WELCOME = """\
+incident-pipeline: from an alert to a diagnosed incident, with evidence, probabilities and a memory.
+
+Five commands to begin with:
+
+  incident-pipeline replay DIR        play an incident folder through the whole pipeline; nothing is sent
+  incident-pipeline config check      what each part of incident.yaml does now, and what is missing
+  incident-pipeline up                receive alerts, diagnose them, show them in the browser
+  incident-pipeline alert --title T   send an alert by hand
+  incident-pipeline incidents list    what is going on
+
+All commands: incident-pipeline --help
+"""
+
+
+class Root(LazyGroup):
+    """The whole program."""
+
+    table = COMMANDS
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `--config` and `--data-dir` wherever they stand."""
+        return super().parse_args(ctx, hoist(args))
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and turn the errors of this application into one sentence and an exit status."""
+        kwargs["prog_name"] = "incident-pipeline"
+        try:
+            return super().main(*args, **kwargs)
+        except ConfigurationError as error:
+            _fail(str(error), 2)
+        except IncidentPipelineError as error:
+            _fail(str(error), 1)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _fail(f"{error.filename}: {error.strerror}", 1)
+        finally:
+            context.end()
+
+
+app = typer.Typer(cls=Root, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The configuration. [default: incident.yaml, else built in]")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where everything is stored. [default: ./data]")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    """From an alert to a diagnosed incident. --config and --data-dir may stand anywhere on the line.
+
+    Example:
+      incident-pipeline replay examples/payments-deployment
+    """
+    if version:
+        typer.echo(_version())
+    elif ctx.invoked_subcommand is None:
+        typer.echo(WELCOME, nl=False)
+    context.begin(context.Invocation(config, data_dir))
+
+
+def run() -> None:
+    """The entry point of the `incident-pipeline` command."""
+    try:
+        app()
+    finally:
+        close_stdout_quietly()
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("incident-pipeline")
+    except PackageNotFoundError:
+        return "not installed: running from source"
+
+
+def _fail(sentence: str, status: int) -> None:
+    for line in sentence.splitlines():
+        typer.echo(f"incident-pipeline: {line}", err=True)
+    sys.exit(status)
