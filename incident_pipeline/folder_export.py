@@ -13,8 +13,9 @@ from typing import Any
 
 from incident_pipeline.metric_csv import write_metrics
 from incident_pipeline.models import Envelope, EnvelopeStatus, Evidence, Gathered, Incident, MetricSeries, Model
+from kb.redaction import redact_value
 
-Redact = Callable[[str], str]
+Hide = Callable[[Any], Any]
 
 _JSON_FILES = {
     "deployments": "deployments.json",
@@ -32,7 +33,7 @@ def write_folder(
     evidence: Evidence,
     *,
     kubernetes: Mapping[str, Any] | None = None,
-    redact: Redact | None = None,
+    redacted: bool = True,
 ) -> tuple[Path, ...]:
     """Write an incident and its evidence as an incident folder; what was unavailable gets no file.
 
@@ -41,28 +42,28 @@ def write_folder(
         incident: its alerts become alerts.json.
         evidence: what was gathered; no rows but an answer becomes a file with no rows.
         kubernetes: the snapshot of the cluster, as it is.
-        redact: takes secrets and personal data out of each text; None writes the texts as they are.
+        redacted: take secrets and e-mail addresses out of every text.
 
     Returns:
         The files that were written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    hide = _Hidden(redact)
-    written = [_write(path / "alerts.json", _json(hide.rows(incident.alerts)))]
+    hide: Hide = redact_value if redacted else _as_it_is
+    written = [_write(path / "alerts.json", _json(_rows(incident.alerts, hide)))]
     for name, file in _JSON_FILES.items():
         gathered = getattr(evidence, name)
         if _answered(gathered) and not (name == "related_alerts" and not gathered.rows):
-            written.append(_write(path / file, _json(hide.rows(gathered.rows))))
+            written.append(_write(path / file, _json(_rows(gathered.rows, hide))))
     for name, file in _LINE_FILES.items():
         gathered = getattr(evidence, name)
         if _answered(gathered):
-            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in hide.rows(gathered.rows))
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(gathered.rows, hide))
             written.append(_write(path / file, "".join(lines)))
     if _answered(evidence.metrics):
-        series = [hide.series(one) for one in evidence.metrics.rows]
+        series = [_series(one, hide) for one in evidence.metrics.rows]
         written.append(_write(path / "metrics.csv.gz", write_metrics(series)))
     if kubernetes is not None:
-        written.append(_write(path / "kubernetes.json.gz", _json(hide.value(dict(kubernetes)))))
+        written.append(_write(path / "kubernetes.json.gz", _json(hide(dict(kubernetes)))))
     return tuple(written)
 
 
@@ -71,30 +72,16 @@ def _answered(gathered: Gathered[Any]) -> bool:
     return any(envelope.status is not EnvelopeStatus.UNAVAILABLE for envelope in envelopes)
 
 
-class _Hidden:
-    """Rows as JSON values with every text redacted."""
+def _rows(rows: Iterable[Model], hide: Hide) -> list[Any]:
+    return [hide(row.model_dump(mode="json", exclude_none=True)) for row in rows]
 
-    def __init__(self, redact: Redact | None) -> None:
-        self._redact = redact
 
-    def rows(self, rows: Iterable[Model]) -> list[Any]:
-        return [self.value(row.model_dump(mode="json", exclude_none=True)) for row in rows]
+def _series(series: MetricSeries, hide: Hide) -> MetricSeries:
+    return series.model_copy(update={"labels": {key: str(value) for key, value in hide(series.labels).items()}})
 
-    def series(self, series: MetricSeries) -> MetricSeries:
-        if self._redact is None:
-            return series
-        return series.model_copy(update={"labels": self.value(series.labels)})
 
-    def value(self, value: Any) -> Any:
-        if self._redact is None:
-            return value
-        if isinstance(value, str):
-            return self._redact(value)
-        if isinstance(value, list):
-            return [self.value(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self.value(item) for key, item in value.items()}
-        return value
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _json(value: Any) -> str:
