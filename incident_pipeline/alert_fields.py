@@ -68,7 +68,11 @@ def one_line(value: Any, limit: int = MAX_TITLE) -> str | None:
 
 
 def alert_from_fields(
-    fields: Mapping[str, Any], *, source: str | None = None, received_at: datetime | None = None, keep_raw: bool = False
+    fields: Mapping[str, Any],
+    *,
+    source: str | None = None,
+    received_at: datetime | None = None,
+    raw: Mapping[str, Any] | None = None,
 ) -> Alert:
     """Read one alert from the fields of `alerts.json`; what is not a field of it becomes a label.
 
@@ -76,7 +80,7 @@ def alert_from_fields(
         fields: the alert as loose data.
         source: wins over the field `source`; without both it is `custom`.
         received_at: when it arrived; stands in for a missing `started_at`.
-        keep_raw: keep the fields as `raw`.
+        raw: what the source sent, where that is more than the fields.
 
     Raises:
         ValueError: a sentence that names the field and what was expected.
@@ -108,7 +112,7 @@ def alert_from_fields(
         received_at=_moment(fields, "received_at") or received_at,
         resolved_at=_moment(fields, "resolved_at"),
         url=one_line(fields.get("url"), MAX_LABEL),
-        raw=dict(fields) if keep_raw else _mapping_or_none(fields.get("raw")),
+        raw=_mapping_or_none(fields.get("raw") if raw is None else raw),
     )
 
 

@@ -1,0 +1,108 @@
+"""Alertmanager: its webhook (version 4) and the alerts of its API v2.
+
+Alerts carry `endsAt` of year 1 while they fire (webhook) or an expiry in the future (API); only the status tells. The
+webhook writes nanoseconds, the API milliseconds: the deduplication key is cut to milliseconds, so that the same alert
+is one alert whichever way it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from incident_pipeline.alert_fields import MAX_LABEL, MAX_SUMMARY, digest, one_line, severity_of, text_of
+from incident_pipeline.errors import InputError
+from incident_pipeline.models import Alert, AlertStatus, Severity
+from incident_pipeline.moments import parse_moment
+
+SERVICE_LABELS = ("service", "service_name", "app", "app_kubernetes_io_name", "application", "job")
+ENVIRONMENT_LABELS = ("environment", "env", "stage")
+
+
+def alerts_from_webhook(body: Any, *, received_at: datetime | None = None) -> list[Alert]:
+    """Read the alerts of a webhook body; each by its own status, for a firing group can hold resolved ones.
+
+    Raises:
+        InputError: one sentence that names the field.
+    """
+    if not isinstance(body, Mapping) or not isinstance(body.get("alerts"), list):
+        raise InputError("alerts: expected an Alertmanager webhook body with a list of alerts")
+    return [_numbered(item, number, received_at) for number, item in enumerate(body["alerts"], start=1)]
+
+
+def truncated_alerts(body: Mapping[str, Any]) -> int:
+    """How many alerts of the group Alertmanager left out of this body (`max_alerts` of its configuration)."""
+    count = body.get("truncatedAlerts")
+    return count if isinstance(count, int) and count > 0 else 0
+
+
+def alert_from(item: Mapping[str, Any], received_at: datetime | None = None) -> Alert:
+    """Read one alert, from the webhook or from API v2.
+
+    Raises:
+        ValueError: a sentence that names the field.
+    """
+    labels, annotations = _texts(item, "labels"), _texts(item, "annotations")
+    started_at = _moment(item, "startsAt")
+    if started_at is None:
+        raise ValueError("startsAt: missing")
+    name = labels.get("alertname") or "alert without a name"
+    fingerprint = one_line(item.get("fingerprint")) or digest(*sorted(labels.items()))[:16]
+    status = _status(item)
+    ended = _moment(item, "endsAt") if status is AlertStatus.RESOLVED else None
+    word = labels.get("severity")
+    return Alert(
+        source="alertmanager",
+        source_id=fingerprint,
+        dedup_key=f"{fingerprint}:{started_at:%Y%m%dT%H%M%S}.{started_at.microsecond // 1000:03d}",
+        title=one_line(annotations.get("summary")) or one_line(name) or name,
+        summary=text_of(annotations.get("description") or annotations.get("message"), MAX_SUMMARY) or "",
+        severity=(severity_of(word) if word else None) or Severity.P3,
+        status=status,
+        service=next((labels[label] for label in SERVICE_LABELS if labels.get(label)), None),
+        environment=next((labels[label] for label in ENVIRONMENT_LABELS if labels.get(label)), None),
+        labels={**{k: v for k, v in annotations.items() if k not in ("summary", "description")}, **labels},
+        started_at=started_at,
+        received_at=received_at,
+        resolved_at=ended if ended and ended >= started_at else None,
+        url=_url(item.get("generatorURL")),
+        raw=dict(item),
+    )
+
+
+def _numbered(item: Any, number: int, received_at: datetime | None) -> Alert:
+    if not isinstance(item, Mapping):
+        raise InputError(f"alerts[{number}]: expected a JSON object")
+    try:
+        return alert_from(item, received_at)
+    except ValueError as error:
+        raise InputError(f"alerts[{number}].{error}") from error
+
+
+def _status(item: Mapping[str, Any]) -> AlertStatus:
+    status = item.get("status")
+    return AlertStatus.RESOLVED if status == "resolved" else AlertStatus.TRIGGERED
+
+
+def _texts(item: Mapping[str, Any], field: str) -> dict[str, str]:
+    found = item.get(field) or {}
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{field}: expected an object of texts")
+    texts = {str(key): text_of(value) for key, value in found.items()}
+    return {key: text for key, text in texts.items() if text is not None}
+
+
+def _moment(item: Mapping[str, Any], field: str) -> datetime | None:
+    value = item.get(field)
+    if value is None or value == "" or str(value).startswith("0001-"):
+        return None
+    try:
+        return parse_moment(value)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from error
+
+
+def _url(value: Any) -> str | None:
+    url = one_line(value, MAX_LABEL)
+    return url if url and url.startswith(("http://", "https://")) else None
