@@ -15,6 +15,9 @@ from pydantic_core import ErrorDetails
 
 from incident_pipeline.config import Scenario, Section
 
+Location = tuple[str | int, ...]
+"""Names and indices from `scenario` down to a key."""
+
 _PLAIN = {
     "model_type": "must be a section with keys of its own",
     "dict_type": "must be a section of names, each with its value",

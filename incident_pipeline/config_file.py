@@ -21,7 +21,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from incident_pipeline.config import MissingVariable, Scenario
-from incident_pipeline.config_errors import key_path, keys_of, sentences, unknown_key
+from incident_pipeline.config_errors import Location, key_path, keys_of, sentences, unknown_key
 from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.yaml_text import read_yaml
 
@@ -31,8 +31,6 @@ DEFAULT_FILE = Path("incident.yaml")
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LEFT_OUT = object()
-
-Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -41,8 +41,10 @@ def format_duration(value: timedelta) -> str:
     return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
+_Written = Annotated[str, Field(pattern=r"^(\s*\d+(\.\d+)?\s*[smhdwSMHDW])+\s*$", examples=["15m", "24h", "7d"])]
+
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
+    BeforeValidator(parse_duration, json_schema_input_type=_Written),
     PlainSerializer(format_duration, return_type=str),
 ]
