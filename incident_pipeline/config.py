@@ -168,6 +168,13 @@ class SourcesContext(Section):
     """How long each source may take; later it is a gap."""
 
 
+class FlagContext(SourcesContext):
+    """Feature flags that were turned."""
+
+    lookback: Duration = timedelta(hours=24)
+    """How far before the first alert flips are looked for."""
+
+
 class HistoryContext(Section):
     """Similar incidents of the past."""
 
@@ -182,7 +189,7 @@ class Context(Section):
 
     deployments: DeploymentContext = DeploymentContext()
     code: CodeContext = CodeContext()
-    flags: SourcesContext = SourcesContext(lookback=timedelta(hours=24))
+    flags: FlagContext = FlagContext()
     metrics: MetricContext = MetricContext()
     logs: LogContext = LogContext()
     traces: SourcesContext = SourcesContext()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from incident_pipeline.config import Scenario, Section
@@ -22,9 +24,18 @@ Row = tuple[str, str, str]
 """Key, default, meaning."""
 
 
+class _Schema(GenerateJsonSchema):
+    """Defaults as people write them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, timedelta):
+            return format_duration(dft)
+        return [self.encode_default(item) for item in dft] if isinstance(dft, tuple) else super().encode_default(dft)
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON schema of `incident.yaml`."""
-    schema = Scenario.model_json_schema()
+    schema = Scenario.model_json_schema(schema_generator=_Schema)
     definitions = schema.pop("$defs")
     schema, definitions = _without_noise(schema), _without_noise(definitions)
     return {
@@ -74,16 +85,7 @@ def key_rows(section: type[Section] = Scenario, prefix: str = "") -> Iterator[Ro
             yield path + suffix, "none", info.description or inner.__doc__ or ""
             yield from key_rows(inner, f"{path}{suffix}.")
         else:
-            yield from _with_own_defaults(inner, info, f"{path}.")
-
-
-def _with_own_defaults(inner: type[Section], info: FieldInfo, prefix: str) -> Iterator[Row]:
-    """The keys of a section, with the defaults that it has in this place."""
-    for path, default, meaning in key_rows(inner, prefix):
-        key = path.removeprefix(prefix)
-        value = getattr(info.default, key, None) if key in inner.model_fields else None
-        plain = value is not None and not isinstance(value, Section)
-        yield path, _text(value) if plain else default, meaning
+            yield from key_rows(inner, f"{path}.")
 
 
 def _inner_section(annotation: Any) -> tuple[type[Section] | None, str]:
@@ -110,7 +112,7 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, (tuple, list)):
         return ", ".join(_text(item) for item in value)
-    if hasattr(value, "total_seconds"):
+    if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, Enum):
         return str(value.value)
