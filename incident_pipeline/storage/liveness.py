@@ -7,10 +7,9 @@ lease of the claim decides.
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import IO
-
-import fcntl
 
 _HELD: dict[Path, IO[bytes]] = {}
 
@@ -33,6 +32,20 @@ def release(directory: Path, run_id: str) -> None:
     path.unlink(missing_ok=True)
     if handle is not None:
         handle.close()
+
+
+def hand_over(directory: Path, run_id: str) -> None:
+    """Called in the parent after a fork: the child, which shares the lock, is now the only one that holds it."""
+    handle = _HELD.pop(_lock_file(directory, run_id), None)
+    if handle is not None:
+        handle.close()
+
+
+def keep_only(directory: Path, run_id: str) -> None:
+    """Called in the child after a fork: let go of the locks that the parent holds for others."""
+    own = _lock_file(directory, run_id)
+    for path in [path for path in _HELD if path != own]:
+        _HELD.pop(path).close()
 
 
 def is_alive(directory: Path, run_id: str) -> bool | None:

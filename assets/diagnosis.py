@@ -1,0 +1,106 @@
+"""Group `diagnosis`: what is broken, what may have caused it, and how sure that is.
+
+Reads stored evidence only, so any of it can be re-run long after the sources have forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import incident_partitions
+from assets.presentation import diagnosis_facts, hypothesis_facts, symptom_facts
+from assets.resources import Responder
+from assets.results import result
+from incident_pipeline.config import Scenario
+from incident_pipeline.diagnosis.change_correlation import change_hypotheses as from_changes
+from incident_pipeline.diagnosis.engine import ENGINE_VERSION
+from incident_pipeline.diagnosis.log_analysis import log_pattern_hypotheses as from_logs
+from incident_pipeline.diagnosis.metric_correlation import metric_hypotheses as from_metrics
+from incident_pipeline.diagnosis.similar_incidents import similar_incident_hypotheses as from_similar
+from incident_pipeline.diagnosis.symptoms import find_symptoms
+from incident_pipeline.diagnosis.synthesis import synthesize
+from incident_pipeline.models import Diagnosis, Evidence, EvidenceKind, Hypothesis, Incident, SimilarIncident, Symptoms
+
+GROUP = "diagnosis"
+Approach = Callable[[Incident, Evidence, Symptoms, Scenario], tuple[Hypothesis, ...]]
+EVIDENCE_INS = {kind.value: dg.AssetIn() for kind in EvidenceKind}
+COMMON: dict[str, Any] = {
+    "partitions_def": incident_partitions,
+    "group_name": GROUP,
+    "code_version": ENGINE_VERSION,
+    "kinds": {"python", "duckdb"},
+    "owners": ["team:incident-response"],
+}
+
+
+@dg.asset(ins={"incident": dg.AssetIn(), **EVIDENCE_INS}, **COMMON)
+def symptoms(responder: Responder, incident: Incident, **evidence: Any) -> dg.MaterializeResult[Symptoms]:
+    """What is broken, since when, where first: anomalous series and log patterns."""
+    gathered = Evidence(**evidence)
+    patterns = responder.application.scenario.context.logs.focus_patterns
+    found = find_symptoms(incident, gathered, patterns)
+    return result("symptoms", found, symptom_facts(gathered, found))
+
+
+def _approach(name: str, switch: str, find: Approach, description: str) -> dg.AssetsDefinition:
+    """The asset of one approach: same inputs, same shape, its own switch."""
+
+    @dg.asset(
+        name=name,
+        description=description,
+        ins={"incident": dg.AssetIn(), "symptoms": dg.AssetIn(), **EVIDENCE_INS},
+        **COMMON,
+    )
+    def hypotheses(
+        responder: Responder, incident: Incident, symptoms: Symptoms, **evidence: Any
+    ) -> dg.MaterializeResult[tuple[Hypothesis, ...]]:
+        settings = responder.application.scenario
+        on = getattr(settings.diagnosis.approaches, switch)
+        found = find(incident, Evidence(**evidence), symptoms, settings) if on else ()
+        return result(name, found, hypothesis_facts(found, on))
+
+    return hypotheses
+
+
+change_hypotheses = _approach(
+    "change_hypotheses",
+    "change_correlation",
+    from_changes,
+    "Deployments, commits and flags that came before the onset and could have produced it.",
+)
+log_pattern_hypotheses = _approach(
+    "log_pattern_hypotheses",
+    "log_pattern_analysis",
+    from_logs,
+    "What the log patterns that are new or louder since the onset speak for.",
+)
+metric_hypotheses = _approach(
+    "metric_hypotheses", "metric_correlation", from_metrics, "What the series that moved first speak for."
+)
+
+
+@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "similar_incidents")}, **COMMON)
+def similar_incident_hypotheses(
+    responder: Responder, incident: Incident, symptoms: Symptoms, similar_incidents: tuple[SimilarIncident, ...]
+) -> dg.MaterializeResult[tuple[Hypothesis, ...]]:
+    """What caused the past incidents that look like this one."""
+    settings = responder.application.scenario
+    on = settings.diagnosis.approaches.similar_incident_match
+    found = from_similar(incident, symptoms, similar_incidents, settings) if on else ()
+    return result("similar_incident_hypotheses", found, hypothesis_facts(found, on))
+
+
+HYPOTHESES = ("change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses", "similar_incident_hypotheses")
+
+
+@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", *HYPOTHESES, *EVIDENCE_INS)}, **COMMON)
+def diagnosis(
+    responder: Responder, incident: Incident, symptoms: Symptoms, **inputs: Any
+) -> dg.MaterializeResult[Diagnosis]:
+    """The ranked causes, each with a probability and the sentences that speak for it."""
+    hypotheses = tuple(hypothesis for name in HYPOTHESES for hypothesis in inputs.pop(name))
+    made = synthesize(incident, Evidence(**inputs), symptoms, hypotheses, responder.application.scenario)
+    return result("diagnosis", made, diagnosis_facts(made))

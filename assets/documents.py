@@ -1,0 +1,132 @@
+"""Group `documentation`: what people read. The timeline and the status update of every run; the postmortem at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from assets.diagnosis import EVIDENCE_INS
+from assets.partitions import incident_partitions
+from assets.presentation import timeline_table
+from assets.resources import Responder
+from assets.results import code_versions, markdown, result
+from incident_pipeline.communication.status import status_update as write_status_update
+from incident_pipeline.documents.postmortem import write_postmortem
+from incident_pipeline.documents.runbook_update import propose_runbook_update
+from incident_pipeline.documents.timeline import build_timeline
+from incident_pipeline.models import (
+    Diagnosis,
+    Evidence,
+    Incident,
+    Postmortem,
+    Remediation,
+    RunbookUpdate,
+    StatusUpdate,
+    Symptoms,
+    Timeline,
+)
+
+COMMON: dict[str, Any] = {
+    "partitions_def": incident_partitions,
+    "group_name": "documentation",
+    "code_version": "1",
+    "kinds": {"markdown", "duckdb"},
+    "owners": ["team:incident-response"],
+}
+
+
+@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", *EVIDENCE_INS)}, **COMMON)
+def timeline(
+    responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis, **evidence: Any
+) -> dg.MaterializeResult[Timeline]:
+    """What happened and what was done, in order."""
+    responded_at, diagnosed_at = responder.milestones(incident)
+    on = responder.application.scenario.documentation.timeline
+    made = (
+        build_timeline(
+            incident, Evidence(**evidence), symptoms, diagnosis, responded_at=responded_at, diagnosed_at=diagnosed_at
+        )
+        if on
+        else Timeline()
+    )
+    return result("timeline", made, {"timeline": timeline_table(made)})
+
+
+@dg.asset(
+    ins={
+        name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", "remediation", "timeline", *EVIDENCE_INS)
+    },
+    **COMMON,
+)
+def status_update(
+    context: dg.AssetExecutionContext,
+    responder: Responder,
+    incident: Incident,
+    symptoms: Symptoms,
+    diagnosis: Diagnosis,
+    remediation: Remediation,
+    timeline: Timeline,
+    **evidence: Any,
+) -> dg.MaterializeResult[StatusUpdate]:
+    """What people are told: cause, confidence, evidence, suggested actions, timeline."""
+    application = responder.application
+    update = write_status_update(
+        incident,
+        Evidence(**evidence),
+        symptoms,
+        diagnosis,
+        remediation,
+        timeline,
+        as_of=responder.clock,
+        templates=application.templates,
+    )
+    responder.versions.write(context.partition_key, {"status_update": update}, code_versions(context))
+    responder.record_update(context, incident, diagnosis)
+    return result("status_update", update, {"message": markdown(update.markdown)})
+
+
+@dg.asset(
+    ins={
+        name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", "remediation", "timeline", *EVIDENCE_INS)
+    },
+    **COMMON,
+)
+def postmortem(
+    responder: Responder,
+    incident: Incident,
+    symptoms: Symptoms,
+    diagnosis: Diagnosis,
+    remediation: Remediation,
+    timeline: Timeline,
+    **evidence: Any,
+) -> dg.MaterializeResult[Postmortem]:
+    """The postmortem: what was measured, and of the rest that it was not."""
+    application = responder.application
+    document = write_postmortem(
+        incident,
+        Evidence(**evidence),
+        symptoms,
+        diagnosis,
+        remediation,
+        timeline,
+        application.scenario,
+        as_of=responder.clock,
+        templates=application.templates,
+    )
+    return result("postmortem", document, {"postmortem": markdown(document.markdown)})
+
+
+@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "diagnosis", "postmortem", "suggested_runbooks")}, **COMMON)
+def runbook_update(
+    responder: Responder,
+    incident: Incident,
+    diagnosis: Diagnosis,
+    postmortem: Postmortem,
+    suggested_runbooks: Any,
+) -> dg.MaterializeResult[RunbookUpdate]:
+    """What the runbook of this failure mode should say after this incident; a proposal."""
+    proposal = propose_runbook_update(
+        incident, diagnosis, postmortem, suggested_runbooks, templates=responder.application.templates
+    )
+    return result("runbook_update", proposal, {"runbook": markdown(proposal.markdown)})

@@ -1,0 +1,49 @@
+"""What can be started: the response to an incident, its close-out, and the index of the knowledge base."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.partitions import incident_partitions
+
+MAX_RUNTIME_SECONDS = 300
+
+RESPOND = "respond"
+CLOSE_OUT = "close_out"
+INDEX_KNOWLEDGE_BASE = "index_knowledge_base"
+
+_TAGS = {"dagster/max_runtime": str(MAX_RUNTIME_SECONDS)}
+
+AT_THE_END = ("postmortem", "runbook_update", "knowledge_base_entry")
+"""Assets that are only made when an incident has ended."""
+
+INGESTED = ("raw_alerts", "incident")
+TOLD = ("timeline", "status_update")
+MEMORY = ("knowledge_base_documents", "knowledge_base_index")
+
+_of_an_incident = dg.AssetSelection.all() - dg.AssetSelection.assets(*MEMORY)
+
+respond = dg.define_asset_job(
+    RESPOND,
+    selection=_of_an_incident - dg.AssetSelection.assets(*AT_THE_END),
+    partitions_def=incident_partitions,
+    tags=_TAGS,
+    description="From the alerts of an incident to a diagnosis that people have been told of.",
+)
+
+close_out = dg.define_asset_job(
+    CLOSE_OUT,
+    selection=dg.AssetSelection.assets(*INGESTED, *TOLD, *AT_THE_END),
+    partitions_def=incident_partitions,
+    tags=_TAGS,
+    description="When an incident has ended: its last status, its postmortem, and what is learned from it.",
+)
+
+index_knowledge_base = dg.define_asset_job(
+    INDEX_KNOWLEDGE_BASE,
+    selection=dg.AssetSelection.assets(*MEMORY),
+    tags=_TAGS,
+    description="Reads the sources of the knowledge base again and publishes a new index.",
+)
+
+all_jobs = [respond, close_out, index_knowledge_base]

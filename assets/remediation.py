@@ -1,0 +1,37 @@
+"""Group `remediation`: what could be done about it. Proposals only; nothing here acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from assets.diagnosis import EVIDENCE_INS
+from assets.partitions import incident_partitions
+from assets.presentation import remediation_facts
+from assets.resources import Responder
+from assets.results import result
+from incident_pipeline.models import Diagnosis, Evidence, Incident, Remediation, SuggestedRunbook
+from incident_pipeline.remediation.plan import plan_remediation
+
+
+@dg.asset(
+    ins={name: dg.AssetIn() for name in ("incident", "diagnosis", "suggested_runbooks", *EVIDENCE_INS)},
+    partitions_def=incident_partitions,
+    group_name="remediation",
+    code_version="1",
+    kinds={"python", "duckdb"},
+    owners=["team:incident-response"],
+)
+def remediation(
+    responder: Responder,
+    incident: Incident,
+    diagnosis: Diagnosis,
+    suggested_runbooks: tuple[SuggestedRunbook, ...],
+    **evidence: Any,
+) -> dg.MaterializeResult[Remediation]:
+    """The proposed actions with risk, verification and undo; each waits for a person."""
+    plan = plan_remediation(
+        incident, Evidence(**evidence), diagnosis, suggested_runbooks, responder.application.scenario
+    )
+    return result("remediation", plan, remediation_facts(plan))

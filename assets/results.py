@@ -1,0 +1,55 @@
+"""One way to hand a value to Dagster: with the hash of its content as data version and with redacted, capped metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.resources import Responder
+from incident_pipeline.storage.incident_store import data_version
+from kb.redaction import redact
+
+METADATA_LIMIT = 32_000
+"""Characters; metadata stays in Dagster's event log for ever."""
+
+
+def result(
+    asset: str,
+    value: Any,
+    metadata: Mapping[str, Any] | None = None,
+    checks: Sequence[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult[Any]:
+    """The materialization of one asset."""
+    return dg.MaterializeResult(
+        asset_key=asset,
+        value=value,
+        data_version=dg.DataVersion(data_version(asset, value)),
+        metadata=dict(metadata or {}),
+        check_results=list(checks),
+    )
+
+
+def markdown(text: str) -> dg.MarkdownMetadataValue:
+    """Markdown for people; what comes from outside was escaped where it was written."""
+    clean = redact(text)
+    return dg.MetadataValue.md(clean if len(clean) <= METADATA_LIMIT else clean[:METADATA_LIMIT] + "\n\n(cut)")
+
+
+def code_versions(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """The code version of every asset of the step."""
+    versions: Mapping[dg.AssetKey, str | None] = context.assets_def.code_versions_by_key
+    return {key.to_user_string(): version or "" for key, version in versions.items()}
+
+
+def take_up_claim(context: dg.AssetExecutionContext, responder: Responder, claim_id: str | None) -> None:
+    """Say that this run works on the claim.
+
+    Raises:
+        dagster.Failure: another attempt has taken the incident over, so this run must not go on.
+    """
+    if claim_id is None:
+        return
+    if not responder.application.inbox.begin(claim_id, context.run.run_id, responder.now()):
+        raise dg.Failure("Another run has taken this incident over; this one stops.", allow_retries=False)

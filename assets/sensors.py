@@ -1,0 +1,86 @@
+"""What starts runs by itself.
+
+The receiver launches the run of a new incident at once; these sensors are the net that catches what it missed (it was
+down, the web server was down, the run died). Both go through the same claim, so no incident is run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+from incident_pipeline.storage.claims import Claim
+
+from assets.dead_runs import end_dead_runs
+from assets.jobs import CLOSE_OUT, RESPOND, close_out, respond
+from assets.partitions import incident_partitions
+from assets.resources import Responder
+from incident_pipeline.dispatch import CLAIM_TAG, LEASE, run_tags, take_claims
+
+RUNNING = dg.DefaultSensorStatus.RUNNING
+EVERY_SECONDS = 5
+
+
+def _requests(
+    context: dg.SensorEvaluationContext, claims: Sequence[Claim], job_name: str
+) -> dg.SensorResult | dg.SkipReason:
+    if not claims:
+        return dg.SkipReason("nothing is due")
+    known = set(context.instance.get_dynamic_partitions(str(incident_partitions.name)))
+    new = sorted({claim.incident_id for claim in claims} - known)
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"{claim.claim_id}", job_name=job_name, partition_key=claim.incident_id, tags=run_tags(claim)
+            )
+            for claim in claims
+        ],
+        dynamic_partitions_requests=[incident_partitions.build_add_request(new)] if new else [],
+    )
+
+
+def _due(context: dg.SensorEvaluationContext, responder: Responder, job: str) -> dg.SensorResult | dg.SkipReason:
+    application, now = responder.application, responder.now()
+    try:
+        application.inbox.heartbeat("daemon", now)
+        return _requests(context, take_claims(application, now, LEASE, jobs=(job,)), job)
+    finally:
+        application.close()
+
+
+@dg.sensor(job=respond, default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def new_alerts(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SensorResult | dg.SkipReason:
+    """Groups what is in the inbox and starts a run for each incident that is due."""
+    return _due(context, responder, RESPOND)
+
+
+@dg.sensor(job=close_out, default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def resolutions(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SensorResult | dg.SkipReason:
+    """Starts the close-out of each incident that has ended."""
+    return _due(context, responder, CLOSE_OUT)
+
+
+@dg.sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def dead_runs(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SkipReason:
+    """Ends runs whose process has died, so that their incidents are claimed again."""
+    application = responder.application
+    try:
+        ended = end_dead_runs(context.instance, application.inbox, application.run_locks, responder.now())
+    finally:
+        application.close()
+    return dg.SkipReason(f"ended {', '.join(ended)}" if ended else "no dead runs")
+
+
+@dg.run_failure_sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> None:
+    """The responder itself has failed: the claim goes back, and the inbox keeps it where `incidents list` shows it."""
+    run = context.dagster_run
+    application = responder.application
+    try:
+        if claim := run.tags.get(CLAIM_TAG):
+            application.inbox.finish(claim, responder.now(), succeeded=False, error=context.failure_event.message)
+    finally:
+        application.close()
+
+
+all_sensors = [new_alerts, resolutions, dead_runs, failed_runs]

@@ -1,0 +1,58 @@
+"""What one run writes and remembers: every value goes to the incident's file once, and stays in memory for the steps
+that follow, so that no step reads back what the step before it computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from incident_pipeline.models import Materialization
+from incident_pipeline.storage.incident_store import IncidentStore
+
+
+class RunVersions:
+    """The versions that one run has stored so far."""
+
+    def __init__(self, store: IncidentStore, run_id: str, as_of: datetime, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._as_of = as_of
+        self._now = now
+        self._written: dict[tuple[str, str], tuple[Any, Materialization]] = {}
+
+    def write(
+        self,
+        incident_id: str,
+        values: Mapping[str, Any],
+        code_versions: Mapping[str, str],
+        knowledge_base_version: str | None = None,
+    ) -> dict[str, Materialization]:
+        """Store what this run has not stored yet, in one transaction; returns the record of each value."""
+        new = {asset: value for asset, value in values.items() if not self._holds(incident_id, asset, value)}
+        if new:
+            records = self._store.write(
+                incident_id,
+                new,
+                run_id=self._run_id,
+                as_of=self._as_of,
+                now=self._now(),
+                code_versions={asset: code_versions.get(asset, "") for asset in new},
+                knowledge_base_version=knowledge_base_version,
+            )
+            self._written.update({(incident_id, asset): (value, records[asset]) for asset, value in new.items()})
+        return {asset: self._written[(incident_id, asset)][1] for asset in values}
+
+    def value(self, incident_id: str, asset: str) -> Any:
+        """What this run computed, else the newest stored version that has an answer.
+
+        Raises:
+            NotFoundError: no run has made this asset of this incident yet.
+        """
+        known = self._written.get((incident_id, asset))
+        return known[0] if known is not None else self._store.read(incident_id, asset)
+
+    def _holds(self, incident_id: str, asset: str, value: Any) -> bool:
+        known = self._written.get((incident_id, asset))
+        return known is not None and known[0] is value

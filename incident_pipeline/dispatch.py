@@ -1,0 +1,109 @@
+"""From the inbox to runs: groups what is pending, claims what is due, and has each claim launched.
+
+One claim for every way in: the receiver's direct launch and the Dagster sensors both come through `take_claims`, which
+is one transaction in the inbox, so that no incident is run twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from incident_pipeline.storage.claims import Claim
+
+from incident_pipeline.application import Application
+from incident_pipeline.errors import IncidentPipelineError
+
+LOG = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=90)
+"""How long a claim is good for without a sign of life from its run."""
+CLAIM_TAG = "incident_pipeline/claim"
+"""The run tag that says which claim on an incident the run works for."""
+PRIORITIES = {"P1": 50, "P2": 40, "P3": 30, "P4": 20, "P5": 10}
+
+Launch = Callable[[Claim], str]
+"""Starts the run of a claim and returns its id; raises SourceError if nobody can start it now."""
+
+
+def take_claims(
+    application: Application, now: datetime, lease: timedelta = LEASE, jobs: Sequence[str] = ("respond", "close_out")
+) -> list[Claim]:
+    """Group all pending alerts, then claim what is due, as far as the limit on concurrent runs allows."""
+    settings = application.scenario
+    application.inbox.group(now, settings.alerts, application.catalogue)
+    return application.inbox.claim(now, lease, settings.diagnosis.max_concurrent, jobs=jobs)
+
+
+def run_tags(claim: Claim) -> dict[str, str]:
+    """The tags of the run that works for a claim."""
+    return {
+        CLAIM_TAG: claim.claim_id,
+        "incident_pipeline/reason": claim.reason[:200],
+        "incident_pipeline/attempt": str(claim.attempt),
+        "dagster/priority": str(PRIORITIES.get(claim.severity, 0)),
+    }
+
+
+class Dispatcher:
+    """Launches the run of each incident that is due: at once when alerts came, and every `interval` for what is due later."""
+
+    def __init__(
+        self,
+        application: Application,
+        launch: Launch,
+        interval: timedelta = timedelta(seconds=0.5),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._application = application
+        self._launch = launch
+        self._interval = interval.total_seconds()
+        self._now = now
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Alerts have been accepted: look now."""
+        self._wake.set()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Finish what is being launched, then end."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def dispatch(self) -> int:
+        """One look; returns how many runs were launched.
+
+        A claim that cannot be launched is given back at once, so that the sensors can take it.
+        """
+        launched = 0
+        for claim in take_claims(self._application, self._now()):
+            try:
+                run_id = self._launch(claim)
+            except IncidentPipelineError as error:
+                LOG.warning("%s waits for the sensor: %s", claim.incident_id, error)
+                self._application.inbox.release(claim.claim_id, self._now())
+                break
+            self._application.inbox.launched(claim.claim_id, run_id, self._now())
+            launched += 1
+        return launched
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(self._interval)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                self.dispatch()
+            except Exception:
+                # the sensors do the same work; what is wrong with the database shows there and in /health
+                LOG.exception("dispatch failed; it is tried again in %s s", self._interval)

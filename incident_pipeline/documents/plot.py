@@ -1,0 +1,132 @@
+"""The picture of an incident: what moved, and when, with the onset, the alert and the deployments on one time axis."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from incident_pipeline.models import Evidence, MetricSeries, SeriesAnomaly, Symptoms
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SERIES_SHOWN = 4
+INK = "#808080"
+"""Axes and text: a grey that can be read on white and on black."""
+SIGNAL, ONSET, DEPLOYED = "#2f7ed8", "#d62728", "#9467bd"
+MARGIN = timedelta(minutes=30)
+POINTS_SHOWN = 400
+
+
+def plot_symptoms(evidence: Evidence, symptoms: Symptoms, max_bytes: int) -> bytes | None:
+    """A PNG of the strongest anomalous series; None if there is none, or if it does not fit `max_bytes`.
+
+    The background is transparent and the ink a middle grey, so that it can be read in a light and in a dark theme.
+    """
+    shown = list(_series_of(evidence.metrics.rows, symptoms.anomalies))
+    if not shown:
+        return None
+    for dots_per_inch in (90, 60):
+        picture = _draw(evidence, symptoms, shown, dots_per_inch)
+        if len(picture) <= max_bytes:
+            return picture
+    return None
+
+
+def _series_of(
+    rows: Sequence[MetricSeries], anomalies: Sequence[SeriesAnomaly]
+) -> Iterator[tuple[MetricSeries, SeriesAnomaly]]:
+    by_name = {(series.service, series.key): series for series in rows}
+    found = ((by_name.get((a.service, a.series)), a) for a in anomalies)
+    for count, (series, anomaly) in enumerate((s, a) for s, a in found if s is not None and s.timestamps):
+        if count == SERIES_SHOWN:
+            return
+        yield series, anomaly
+
+
+def _draw(
+    evidence: Evidence, symptoms: Symptoms, shown: Sequence[tuple[MetricSeries, SeriesAnomaly]], dots_per_inch: int
+) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.3 * len(shown) + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    start, end = _time_axis(symptoms, shown)
+    for panel, (series, anomaly) in zip(panels, shown, strict=True):
+        _draw_series(panel, series, anomaly, start, end)
+        _mark(panel, evidence, symptoms, start, end, labelled=panel is panels[0])
+    panels[-1].set_xlim(start, end)
+    _label_times(panels[-1])
+    out = io.BytesIO()
+    figure.savefig(out, dpi=dots_per_inch, transparent=True)
+    return out.getvalue()
+
+
+def _time_axis(symptoms: Symptoms, shown: Sequence[tuple[MetricSeries, SeriesAnomaly]]) -> tuple[datetime, datetime]:
+    """From half an hour before the onset to the last sample, as far as there are samples."""
+    first = min(series.timestamps[0] for series, _ in shown)
+    last = max(series.timestamps[-1] for series, _ in shown)
+    start, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
+    if symptoms.onset is None:
+        return start, end
+    return max(start, symptoms.onset - 2 * MARGIN), min(end, symptoms.onset + 2 * MARGIN)
+
+
+def _draw_series(panel: Axes, series: MetricSeries, anomaly: SeriesAnomaly, start: datetime, end: datetime) -> None:
+    inside = [
+        (datetime.fromtimestamp(t, UTC), v)
+        for t, v in zip(series.timestamps, series.values, strict=True)
+        if start.timestamp() <= t <= end.timestamp()
+    ]
+    step = max(1, len(inside) // POINTS_SHOWN)
+    panel.plot([t for t, _ in inside[::step]], [v for _, v in inside[::step]], color=SIGNAL, linewidth=1.3)
+    title = f"{series.service or 'unknown service'}: {series.key}"
+    panel.set_title(title[:90].replace("$", r"\$"), fontsize=8, loc="left", color=INK)
+    panel.axhline(anomaly.before, color=INK, linewidth=0.6, linestyle=":")
+    panel.tick_params(labelsize=7, colors=INK)
+    panel.margins(y=0.15)
+    for name, spine in panel.spines.items():
+        spine.set_visible(name in {"left", "bottom"})
+        spine.set_color(INK)
+
+
+def _mark(
+    panel: Axes, evidence: Evidence, symptoms: Symptoms, start: datetime, end: datetime, *, labelled: bool
+) -> None:
+    """The onset and the deployments as vertical lines; named in the first panel only."""
+    marks: list[tuple[datetime, str, str]] = [] if symptoms.onset is None else [(symptoms.onset, "onset", ONSET)]
+    marks += [
+        (d.at, f"{d.service or ''} {d.version or d.id}".strip(), DEPLOYED) for d in evidence.deployments.rows if d.at
+    ]
+    for at, text, colour in marks:
+        if not start <= at <= end:
+            continue
+        panel.axvline(_number(at), color=colour, linewidth=1.1, linestyle="-" if colour == ONSET else "--")
+        if labelled:
+            panel.annotate(
+                text[:40].replace("$", r"\$"),
+                (_number(at), 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(2, -8),
+                textcoords="offset points",
+                fontsize=7,
+                color=colour,
+            )
+
+
+def _number(at: datetime) -> float:
+    from matplotlib.dates import date2num
+
+    return float(date2num(at))  # type: ignore[no-untyped-call]
+
+
+def _label_times(panel: Any) -> None:
+    from matplotlib.dates import AutoDateLocator, DateFormatter
+
+    panel.xaxis.set_major_locator(AutoDateLocator(tz=UTC, maxticks=8))
+    panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
+    panel.set_xlabel("UTC", fontsize=7, color=INK)
