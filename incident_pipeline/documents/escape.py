@@ -45,6 +45,8 @@ _ACTS = re.compile(
     r")",
     re.IGNORECASE,
 )
+_CALLS_PEOPLE = re.compile(r"(?<=<)(?=[!@#])|(?<=@)(?=here|channel|everyone)", re.IGNORECASE)
+"""What a chat reads as a mention even within code."""
 _STARTS_A_BLOCK = re.compile(r"(?P<list>\d{1,9})(?=[.)](?:\s|$))|[#>+=\-]|:(?=[ ~])|\[(?=[ xX]\])|\|")
 
 
@@ -79,7 +81,7 @@ def markdown(text: str, limit: int = 300) -> str:
 
 def code(text: str, limit: int = 1000) -> str:
     """Text from outside as a Markdown code span: nothing in it acts."""
-    line = clean(text, limit).replace("<", "\u2039") if "<!" in text else clean(text, limit)
+    line = _CALLS_PEOPLE.sub(WORD_JOINER, clean(text, limit))
     if not line:
         return ""
     longest = max((len(run) for run in re.findall(r"`+", line)), default=0)

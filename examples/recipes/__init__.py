@@ -1,0 +1,1 @@
+"""One module for each example incident, and what they share."""
