@@ -696,6 +696,8 @@ class KnowledgeBaseEntry(Model):
     category: Category | None = None
     date: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    signature: dict[str, Any] = Field(default_factory=dict)
+    """What the incident looked like, as `kb.IncidentSignature` reads it."""
 
 
 class Materialization(Model):
