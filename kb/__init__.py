@@ -1,1 +1,20 @@
 """The knowledge base: a memory of runbooks, postmortems and incidents that answers in milliseconds."""
+
+from kb.base import Added, KnowledgeBase
+from kb.documents import Document, SearchResult
+from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
+from kb.similar import IncidentSignature, Match, find_similar
+
+__all__ = [
+    "Added",
+    "DamagedIndexError",
+    "Document",
+    "IncidentSignature",
+    "KnowledgeBase",
+    "KnowledgeBaseError",
+    "Match",
+    "ModelError",
+    "SearchResult",
+    "UnreadableError",
+    "find_similar",
+]

@@ -1,0 +1,204 @@
+"""The knowledge base's one file: a DuckDB database that is published by atomic rename.
+
+Belongs here: SQL, files and locks. A writer makes a new file beside the old one and renames it over the old one under
+a lock: a reader never waits and never sees half an index, and a writer that is killed leaves the old one. Readers load
+what a search needs and let go of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kb.documents import Document, as_utc
+from kb.errors import DamagedIndexError
+from kb.lexical import FIELDS, Postings
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCHEMA_VERSION = 1
+_TABLES = """
+CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+CREATE TABLE documents (
+    row INTEGER PRIMARY KEY, id VARCHAR NOT NULL, kind VARCHAR NOT NULL, title VARCHAR NOT NULL, text VARCHAR NOT NULL,
+    source VARCHAR NOT NULL, date TIMESTAMP, services VARCHAR[] NOT NULL, category VARCHAR, labels VARCHAR[] NOT NULL,
+    "commit" VARCHAR, content_hash VARCHAR NOT NULL);
+CREATE TABLE chunks (
+    document_row INTEGER NOT NULL, heading VARCHAR NOT NULL, line INTEGER NOT NULL, text VARCHAR NOT NULL, vector BLOB);
+CREATE TABLE arrays (name VARCHAR PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE signatures (incident_id VARCHAR PRIMARY KEY, ended_at TIMESTAMP, body JSON NOT NULL);
+CREATE TABLE removed (
+    id VARCHAR NOT NULL, title VARCHAR NOT NULL, content_hash VARCHAR NOT NULL, removed_in VARCHAR NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk as it is stored; `vector` is 32-bit floats, or None where no model was there."""
+
+    document_row: int
+    heading: str
+    line: int
+    text: str
+    vector: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that one version of the file holds."""
+
+    documents: tuple[Document, ...] = ()
+    chunks: tuple[ChunkRow, ...] = ()
+    postings: Postings | None = None
+    signatures: tuple[tuple[str, str], ...] = ()
+    """Incident id and the signature as JSON."""
+    removed: tuple[tuple[str, str, str, str], ...] = ()
+    meta: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Names this content; "0" for an empty memory."""
+        return self.meta.get("version", "0")
+
+
+@contextmanager
+def write_lock(path: Path) -> Iterator[None]:
+    """Only one writer at a time; readers do not take it."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(path.name + ".lock")):
+        yield
+
+
+def read(path: Path) -> Contents:
+    """Load the file; an absent one is an empty memory.
+
+    Raises:
+        DamagedIndexError: it is not a readable index of this or an older version.
+    """
+    import duckdb
+
+    if not path.exists():
+        return Contents()
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return _read_all(connection)
+    except (duckdb.Error, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise DamagedIndexError(
+            f"{path} is not a readable knowledge base ({str(error).splitlines()[0][:200]}); "
+            "move it away and index the sources again with `kb index`"
+        ) from error
+
+
+def _read_all(connection: duckdb.DuckDBPyConnection) -> Contents:
+    meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    if int(meta["schema"]) > SCHEMA_VERSION:
+        raise ValueError(f"written by a newer version, schema {meta['schema']}")
+    rows = connection.execute(
+        'SELECT id, kind, title, text, source, date, services, category, labels, "commit" FROM documents ORDER BY row'
+    ).fetchall()
+    chunks = connection.execute(
+        "SELECT document_row, heading, line, text, vector FROM chunks ORDER BY rowid"
+    ).fetchall()
+    return Contents(
+        documents=tuple(_document(row) for row in rows),
+        chunks=tuple(ChunkRow(*row) for row in chunks),
+        postings=_postings(dict(connection.execute("SELECT name, data FROM arrays").fetchall()), len(rows)),
+        signatures=tuple(
+            connection.execute("SELECT incident_id, body FROM signatures ORDER BY incident_id").fetchall()
+        ),
+        removed=tuple(connection.execute("SELECT id, title, content_hash, removed_in FROM removed").fetchall()),
+        meta=meta,
+    )
+
+
+def _document(row: tuple[Any, ...]) -> Document:
+    identity, kind, title, text, source, date, services, category, labels, commit = row
+    return Document(identity, kind, title, text, source, as_utc(date), tuple(services), category, tuple(labels), commit)
+
+
+def _postings(arrays: dict[str, bytes], documents: int) -> Postings:
+    names = arrays["terms"].decode()
+    return Postings(
+        terms=tuple(names.split("\n")) if names else (),
+        starts=np.frombuffer(arrays["starts"], dtype=np.int64),
+        documents=np.frombuffer(arrays["documents"], dtype=np.int32),
+        counts=np.frombuffer(arrays["counts"], dtype=np.uint16).reshape(-1, len(FIELDS)),
+        lengths=np.frombuffer(arrays["lengths"], dtype=np.float32).reshape(documents, len(FIELDS)),
+    )
+
+
+def publish(path: Path, contents: Contents) -> None:
+    """Write the contents as a new file and rename it over the old one; call it under `write_lock`."""
+    import duckdb
+
+    for stale in path.parent.glob(f".{path.name}.*.new*"):
+        stale.unlink(missing_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    try:
+        with duckdb.connect(str(fresh)) as connection:
+            _write_all(connection, contents)
+        with fresh.open("rb") as handle:
+            os.fsync(handle.fileno())
+        fresh.replace(path)
+        _sync_directory(path.parent)
+    finally:
+        for left in (fresh, fresh.with_name(fresh.name + ".wal")):
+            left.unlink(missing_ok=True)
+
+
+def _write_all(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
+    postings = contents.postings
+    if postings is None:
+        raise ValueError("contents without postings cannot be published")
+    connection.execute("BEGIN")
+    connection.execute(_TABLES)
+    _insert(
+        connection, "meta", [(key, value) for key, value in {**contents.meta, "schema": str(SCHEMA_VERSION)}.items()]
+    )
+    _insert(connection, "documents", [_row(number, document) for number, document in enumerate(contents.documents)])
+    _insert(connection, "chunks", [(c.document_row, c.heading, c.line, c.text, c.vector) for c in contents.chunks])
+    arrays = {
+        "terms": "\n".join(postings.terms).encode(),
+        "starts": postings.starts.tobytes(),
+        "documents": postings.documents.tobytes(),
+        "counts": postings.counts.tobytes(),
+        "lengths": postings.lengths.tobytes(),
+    }
+    _insert(connection, "arrays", list(arrays.items()))
+    _insert(connection, "signatures", [(identity, None, body) for identity, body in contents.signatures])
+    _insert(connection, "removed", list(contents.removed))
+    connection.execute("COMMIT")
+    connection.execute("CHECKPOINT")
+
+
+def _row(number: int, document: Document) -> tuple[Any, ...]:
+    date = document.date.replace(tzinfo=None) if document.date else None
+    return (
+        number, document.id, document.kind, document.title, document.text, document.source, date,
+        list(document.services), document.category, list(document.labels), document.commit, document.content_hash,
+    )  # fmt: skip
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        with connection.appender(table) as appender:
+            appender.append_rows(rows)
+
+
+def _sync_directory(directory: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
