@@ -29,7 +29,9 @@ class Section(BaseModel):
         """A key with nothing behind it (its lines are commented out) says as much as no key."""
         if data is None:
             return {}
-        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
 
 
 class MissingVariable(Section):

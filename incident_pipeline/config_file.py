@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from incident_pipeline.config import MissingVariable, Scenario
-from incident_pipeline.config_errors import Location, key_path, keys_of, sentences, unknown_key
+from incident_pipeline.config_errors import Location, key_path, keys_of, section_at, sentences, unknown_key
 from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.yaml_text import read_yaml
 
@@ -121,14 +121,14 @@ class _Filled:
 
     def fill(self, value: Any, where: Location = ()) -> Any:
         if isinstance(value, dict):
-            return self._kept((key, self.fill(inner, (*where, key))) for key, inner in value.items())
+            filled = {key: self.fill(inner, (*where, key)) for key, inner in value.items()}
+            if section_at(where) is None:
+                return {key: inner for key, inner in filled.items() if inner is not _LEFT_OUT}
+            return {key: None if inner is _LEFT_OUT else inner for key, inner in filled.items()}
         if isinstance(value, list):
             items = (self.fill(inner, (*where, index)) for index, inner in enumerate(value))
             return [item for item in items if item is not _LEFT_OUT]
         return self._fill_text(value, where) if isinstance(value, str) else value
-
-    def _kept(self, items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        return {key: value for key, value in items if value is not _LEFT_OUT}
 
     def _fill_text(self, text: str, where: Location) -> Any:
         absent = [name for name in _VARIABLE.findall(text) if self._lookup(name) is None]
