@@ -186,7 +186,7 @@ def _switches_off(scenario: Scenario, where: Location) -> str:
         return f"webhooks of {names[2]}: they are refused"
     if names[:3] == ["context", "metrics", "queries"] and len(names) > 3:
         return f"the metric {names[3]}"
-    return "the value: the default is used instead"
+    return "this value; the default is used"
 
 
 def _uses(scenario: Scenario, system: str, *, alerts: bool) -> str:

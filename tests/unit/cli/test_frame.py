@@ -1,0 +1,122 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from incident_pipeline.cli.lazy import hoist
+from incident_pipeline.cli.main import COMMANDS
+from tests.unit.cli.runner import ROOT, call, process
+
+
+def test_no_arguments_say_what_it_is_and_five_commands() -> None:
+    result = call()
+    assert result.exit_code == 0
+    named = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("  incident-pipeline ")]
+    assert named == ["replay", "config", "up", "alert", "incidents"]
+    assert set(named) <= set(COMMANDS)
+
+
+def test_help_lists_every_command_with_its_summary() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    for name, entry in COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert entry.summary.split()[0] in result.stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], [], ["config", "--help"]])
+def test_help_imports_nothing_that_is_slow(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom incident_pipeline.cli.main import app\n"
+        f"try: app({words})\nexcept SystemExit: pass\n"
+        "slow = {'pandas', 'numpy', 'torch', 'duckdb', 'dagster', 'sqlalchemy', 'matplotlib', 'httpx', 'incident_pipeline.config'}\n"
+        "sys.exit(str(slow & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_help_is_there_at_once(tmp_path: Path) -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        assert process("--help", cwd=tmp_path).returncode == 0
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(3)) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["confg"], "there is no command 'confg'; did you mean config?"),
+        (["config", "chek"], "there is no command 'chek'; did you mean check?"),
+        (["qqq"], "there is no command 'qqq'; see incident-pipeline --help"),
+        (["config", "check", "--jsn"], "No such option: --jsn"),
+        (["config", "check", "--config"], "Option '--config' requires an argument"),
+        (["config", "check", "--config", "absent.yaml"], "absent.yaml: there is no such file"),
+    ],
+)
+def test_wrong_usage_and_configuration_end_with_2_and_a_sentence(
+    words: list[str], sentence: str, tmp_path: Path
+) -> None:
+    done = process(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == b""
+
+
+def test_the_configuration_s_mistake_is_one_line_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "incident.yaml").write_text("scenario:\n  context: {logs: {lookback: 2 hours}}\n")
+    done = process("config", "check", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == (
+        "incident-pipeline: incident.yaml: context.logs.lookback: '2 hours' is not a duration; "
+        "write 90s, 15m, 24h or 7d\n"
+    )
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_config_and_data_dir_may_stand_anywhere(place: int, tmp_path: Path) -> None:
+    config = tmp_path / "other.yaml"
+    config.write_text("scenario: {name: found}")
+    words = ["config", "check", "--json"]
+    words[place:place] = ["--config", str(config), f"--data-dir={tmp_path / 'elsewhere'}"]
+    report = json.loads(call(*words).stdout)
+    values = {key["key"]: key["value"] for key in report["keys"]}
+    assert (values["name"], values["data_dir"]) == ("found", str(tmp_path / "elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["show", "X", "--config", "f"], ["--config", "f", "show", "X"]),
+        (["show", "--data-dir=d", "X"], ["--data-dir=d", "show", "X"]),
+        (["sql", "--", "--config", "f"], ["sql", "--", "--config", "f"]),
+        (["show", "--config"], ["--config"]),
+        (["show", "--configuration", "f"], ["show", "--configuration", "f"]),
+    ],
+)
+def test_options_of_the_program_are_taken_from_anywhere_before_the_dashes(
+    words: list[str], expected: list[str]
+) -> None:
+    assert hoist(words) == expected
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m incident_pipeline.cli config schema | head -c 10"
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
+    )
+    assert (done.stdout[:1], done.stderr) == (b"{", b"")
+
+
+def test_a_place_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "incident.yaml").mkdir()
+    done = process("config", "check", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.decode() == "incident-pipeline: incident.yaml: cannot be read (Is a directory)\n"

@@ -1,0 +1,177 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from incident_pipeline.config import Scenario
+from incident_pipeline.config_activity import NOT_YET, Facts, matches
+from incident_pipeline.config_docs import key_rows
+from incident_pipeline.config_file import load_scenario
+from incident_pipeline.config_report import KeyReport, Report, leaves, report
+from tests.shared_data import shared_path
+
+FACTS = Facts(
+    evidence={
+        "prometheus": frozenset({"metrics"}),
+        "git": frozenset({"code_changes"}),
+        "alertmanager": frozenset({"related_alerts"}),
+        "datadog": frozenset({"logs"}),
+    },
+    webhooks=frozenset({"alertmanager", "custom"}),
+)
+
+
+def look(folder: Path, scenario: Any, **environ: str) -> Report:
+    path = folder / "incident.yaml"
+    path.write_text(yaml.safe_dump({"scenario": scenario}))
+    return report(load_scenario(path, environ=environ), FACTS)
+
+
+def scalars(tree: Any) -> int:
+    return sum(map(scalars, tree.values())) if isinstance(tree, dict) else 1
+
+
+def key(found: Report, name: str) -> KeyReport:
+    (one,) = [each for each in found.keys if each.key == name]
+    return one
+
+
+def test_every_key_of_the_models_is_reported_with_value_and_meaning(tmp_path: Path) -> None:
+    found = look(tmp_path, {})
+    reported = {each.key for each in found.keys}
+    expected = {
+        row[0].removesuffix("[]").removesuffix(".<name>")
+        for row in key_rows()
+        if "[]." not in row[0] and "<name>." not in row[0]
+    }
+    assert reported == expected
+    assert all(each.does and each.origin == "default" for each in found.keys)
+    assert found.concerns == ()
+
+
+def test_every_key_of_the_specification_s_configuration_is_reported() -> None:
+    loaded = load_scenario(shared_path("configuration.yaml"), environ={})
+    found = report(loaded, FACTS)
+    written = {
+        ".".join(map(str, leaf.where)) for leaf in leaves(loaded.scenario, loaded.written) if leaf.written is not None
+    }
+    assert len(written) == scalars(yaml.safe_load(shared_path("configuration.yaml").read_text())["scenario"])
+    assert {each.key for each in found.keys if each.origin == "file"} == written
+    assert all(each.why for each in found.concerns)
+
+
+def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
+    found = look(tmp_path, {"context": {"logs": {"lookback": "90m", "focus_patterns": ["timeout"]}}})
+    assert (key(found, "context.logs.lookback").value, key(found, "context.logs.lookback").origin) == ("90m", "file")
+    assert key(found, "context.logs.focus_patterns").value == ["timeout"]
+    assert (key(found, "context.code.lookback").value, key(found, "context.code.lookback").origin) == ("48h", "default")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "state", "why"),
+    [
+        (
+            {"context": {"metrics": {"provider": "datadog"}}},
+            "context.metrics.provider",
+            "inactive",
+            "there is no connector for metrics of datadog yet: a gap",
+        ),
+        (
+            {"context": {"metrics": {"provider": "promethus"}}},
+            "context.metrics.provider",
+            "inactive",
+            "there is no connector for metrics of promethus yet: a gap; did you mean prometheus?",
+        ),
+        ({"context": {"metrics": {"provider": "prometheus"}}}, "context.metrics.provider", "active", ""),
+        ({"context": {"metrics": {"provider": "prometheus"}}}, "context.metrics.lookback", "active", ""),
+        ({}, "context.metrics.provider", "off", "nobody is asked for metrics: a gap in every diagnosis"),
+        ({}, "context.metrics.lookback", "off", "nobody is asked for metrics"),
+        (
+            {"context": {"deployments": {"sources": ["argocd", "jenkins"]}}},
+            "context.deployments.sources",
+            "inactive",
+            "there is no connector for deployments of argocd and jenkins yet: a gap",
+        ),
+        ({"context": {"code": {"repositories": {"*": ["."]}}}}, "context.code.repositories.*", "active", ""),
+        (
+            {"alerts": {"sources": {"pagerduty": {"channel": "x"}}}},
+            "alerts.sources.pagerduty.channel",
+            "inactive",
+            "there is no connector for the alerts of pagerduty yet",
+        ),
+        (
+            {"alerts": {"sources": {"alertmanager": {"enabled": True}}}},
+            "alerts.sources.alertmanager.enabled",
+            "active",
+            "",
+        ),
+        ({"alerts": {"sources": {"slack": {"enabled": False}}}}, "alerts.sources.slack.enabled", "off", ""),
+        (
+            {"connections": {"prometheus": {"url": "http://p"}}},
+            "connections.prometheus.url",
+            "inactive",
+            "nothing in context asks prometheus",
+        ),
+        (
+            {"connections": {"promtheus": {"url": "http://p"}}},
+            "connections.promtheus.url",
+            "inactive",
+            "there is no connector named promtheus; did you mean prometheus?",
+        ),
+        ({"receiver": {"host": "192.0.2.1"}}, "receiver.host", "incomplete", "other machines need a token"),
+        ({"documentation": {"timeline": False}}, "documentation.timeline", "off", ""),
+        (
+            {"diagnosis": {"approaches": {"metric_correlation": False}}},
+            "diagnosis.approaches.metric_correlation",
+            "off",
+            "",
+        ),
+    ],
+)
+def test_what_a_key_does_now(tmp_path: Path, scenario: Any, name: str, state: str, why: str) -> None:
+    found = key(look(tmp_path, scenario), name)
+    assert found.state == state
+    assert found.why.startswith(why)
+
+
+def test_a_missing_variable_is_incomplete_and_says_what_is_switched_off(tmp_path: Path) -> None:
+    scenario = {
+        "context": {"logs": {"provider": "datadog"}, "metrics": {"queries": {"errors": "x{k='${K}'}"}}},
+        "connections": {"datadog": {"token": "${DD_API_KEY}"}},
+    }
+    found = look(tmp_path, scenario)
+    token = key(found, "connections.datadog.token")
+    assert (token.state, token.value) == ("incomplete", "${DD_API_KEY}")
+    assert token.why == "DD_API_KEY is not set, which switches off: logs of datadog"
+    assert key(found, "context.logs.provider").why == "datadog: DD_API_KEY is not set: a gap"
+    assert key(found, "context.metrics.queries.errors").why == "K is not set, which switches off: the metric errors"
+    assert [m.variable for m in found.missing] == ["DD_API_KEY", "K"]
+
+
+def test_no_value_of_the_environment_and_no_secret_is_shown(tmp_path: Path) -> None:
+    scenario = {
+        "connections": {
+            "prometheus": {"url": "https://user:hush@p.example/", "token": "hush", "headers": {"X-Key": "hush"}},
+            "datadog": {"token": "${TOKEN}", "url": "${URL}"},
+        },
+        "receiver": {"tokens": {"custom": "hush"}},
+    }
+    found = look(tmp_path, scenario, **{"TOKEN": "hush", "URL": "https://hush.example"})
+    assert "hush" not in repr(found)
+    assert key(found, "connections.prometheus.url").value == "https://(hidden)@p.example/"
+    assert key(found, "connections.datadog.url").value == "${URL}"
+    assert key(found, "receiver.tokens.custom").why.startswith("the secret itself stands in the file")
+
+
+@pytest.mark.parametrize("pattern", list(NOT_YET))
+def test_what_is_not_active_yet_names_keys_that_exist(pattern: str) -> None:
+    names = [row[0].replace("<name>", "*").removesuffix("[]") for row in key_rows(Scenario)]
+    assert pattern in names
+
+
+def test_patterns_name_a_key_and_what_is_below() -> None:
+    assert matches("a.*.c", ["a", "b", "c"])
+    assert matches("a", ["a", "b"])
+    assert not matches("a.b", ["a"])
+    assert not matches("a.*.c", ["a", "b", "d"])
