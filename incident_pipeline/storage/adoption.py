@@ -1,0 +1,64 @@
+"""An incident made of exactly the alerts that are given: a folder that is replayed.
+
+Belongs here: writing it down as grouping would have, without asking grouping. Does not belong here: reading folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from incident_pipeline.errors import InputError
+from incident_pipeline.identity import incident_id as name_of
+from incident_pipeline.models import Alert, IncidentStatus
+from incident_pipeline.storage.database import upsert
+from incident_pipeline.storage.inbox_base import note
+from incident_pipeline.storage.inbox_rows import digest
+from incident_pipeline.storage.inbox_schema import alerts, incidents
+
+
+def adopt_rows(
+    connection: sa.Connection,
+    received: Sequence[Alert],
+    rows: Sequence[Mapping[str, Any]],
+    now: float,
+    replayed_from: str | None,
+) -> str:
+    """Store one incident of these alerts and give its name; one that exists gets the alerts that it lacks.
+
+    Its dedup keys and services are not told to grouping: alerts that really arrive never join a replayed incident.
+    """
+    if not received:
+        raise InputError("there are no alerts; an incident needs at least one")
+    first = min(received, key=lambda alert: alert.started_at)
+    name = name_of(first)
+    own = {digest(name, row["delivery"]): row for row in rows}
+    upsert(connection, alerts, [{**row, "delivery": key, "incident_id": name} for key, row in own.items()], ())
+    found = connection.execute(sa.select(incidents.c.incident_id).filter_by(incident_id=name)).first()
+    if found is None:
+        connection.execute(incidents.insert().values(_row(name, first, rows, replayed_from)))
+        note(connection, now, "incident_replayed", name, folder=replayed_from or "")
+    return name
+
+
+def _row(name: str, first: Alert, rows: Sequence[Mapping[str, Any]], replayed_from: str | None) -> dict[str, Any]:
+    founder = min(rows, key=lambda row: row["started_at"])
+    return {
+        "incident_id": name,
+        "title": founder["title"],
+        "status": IncidentStatus.INVESTIGATING.value,
+        "severity": min(row["severity"] for row in rows),
+        "environment": founder["environment"],
+        "pinned": True,
+        "replayed_from": replayed_from,
+        "started_at": first.started_at.timestamp(),
+        "last_alert_at": max(row["started_at"] for row in rows),
+        "received_at": min(row["received_at"] for row in rows),
+        "newest_received_at": max(row["received_at"] for row in rows),
+        "attempts": 0,
+        "failures": 0,
+        "losses": 0,
+        "joined_updates": 0,
+    }

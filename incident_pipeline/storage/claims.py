@@ -1,0 +1,285 @@
+"""Who diagnoses which incident now: the one claim for every way in.
+
+Belongs here: claims with a lease and an attempt number, and when an incident waits for its next run.
+Does not belong here: starting runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from incident_pipeline.durations import format_duration
+from incident_pipeline.errors import NotFoundError
+from incident_pipeline.models import IncidentStatus, Severity
+from incident_pipeline.storage.database import upsert
+from incident_pipeline.storage.group_state import ended
+from incident_pipeline.storage.inbox_base import (
+    CLOSE_OUT,
+    ENDED,
+    NOTHING_DUE,
+    RESPOND,
+    InboxBase,
+    Row,
+    count,
+    incident_row,
+    make_due,
+    moment_of,
+    note,
+    stamp,
+)
+from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alerts, claims, incidents, runs
+
+REPEATED_PER_MINUTE = 6
+"""Repeated diagnoses of all incidents together; first ones are never held back by this."""
+MAX_FAILURES = 5
+"""Failed runs in a row after which an incident is given up, visibly."""
+MAX_LOSSES = 20
+"""Runs in a row whose process died: the machine's fault more often than the incident's, so more patience."""
+STORM_RATE = 5
+"""This many alerts within the last second are a storm: an incident that still grows waits."""
+SETTLE_SECONDS = 0.5
+SETTLE_AT_MOST = 3.0
+AGING_SECONDS = 10.0
+"""Waiting this long counts like one level of severity, so that a storm of P1 never starves a P3."""
+
+
+class Claim(NamedTuple):
+    """The right to run one job for one incident until the lease ends."""
+
+    claim_id: str
+    incident_id: str
+    attempt: int
+    job: str
+    reason: str
+    severity: Severity
+    run_id: str | None = None
+    lease_until: datetime | None = None
+
+
+class Claims(InboxBase):
+    """The inbox as the dispatcher and the runs see it."""
+
+    def claim(self, now: datetime, lease: timedelta, limit: int) -> list[Claim]:
+        """Claim incidents that wait, most urgent first, so that at most `limit` leases live over all processes."""
+        at = stamp(now)
+        with self._database.read() as connection:
+            if connection.execute(_due(at).limit(1)).first() is None:
+                return []
+        with self._database.write() as connection:
+            live = claims.c.state.in_(LIVE_CLAIM_STATES) & (claims.c.lease_until > at)
+            free = limit - connection.execute(sa.select(sa.func.count()).select_from(claims).where(live)).scalar_one()
+            chosen = _chosen(connection, at, free) if free > 0 else []
+            return [_take(connection, row, at, lease) for row in chosen]
+
+    def launched(self, claim_id: str, run_id: str, now: datetime) -> None:
+        """Remember the run that was started for a claim."""
+        with self._database.write() as connection:
+            row = _claim_row(connection, claim_id)
+            if row["state"] == "claimed":
+                _set(connection, claim_id, state="launched", run_id=run_id)
+            _remember_run(connection, run_id, row["incident_id"], now)
+
+    def begin(self, claim_id: str, run_id: str, now: datetime) -> bool:
+        """Ask, as the first thing in a run, whether it may go on: False when another run or attempt took over."""
+        with self._database.write() as connection:
+            row = _claim_row(connection, claim_id)
+            if row["state"] not in LIVE_CLAIM_STATES or row["run_id"] not in (None, run_id):
+                return False
+            _set(connection, claim_id, state="running", run_id=run_id)
+            _remember_run(connection, run_id, row["incident_id"], now)
+            return True
+
+    def renew(self, claim_id: str, now: datetime, lease: timedelta) -> bool:
+        """Extend a lease; False when the claim is no longer this run's."""
+        with self._database.write() as connection:
+            row = _claim_row(connection, claim_id)
+            if row["state"] not in LIVE_CLAIM_STATES:
+                return False
+            _set(connection, claim_id, lease_until=max(row["lease_until"], stamp(now + lease)))
+            return True
+
+    def finish(self, claim_id: str, now: datetime, succeeded: bool, error: str | None = None) -> bool:
+        """End a claim and let the incident wait for what comes next; False when it had been taken over."""
+        with self._database.write() as connection:
+            claim = _claim_row(connection, claim_id)
+            if claim["state"] not in LIVE_CLAIM_STATES:
+                return False
+            state = "succeeded" if succeeded else "failed"
+            _set(connection, claim_id, state=state, finished_at=stamp(now), error=error)
+            incident = incident_row(connection, claim["incident_id"])
+            if succeeded:
+                self._after_success(connection, claim, incident, stamp(now))
+            else:
+                count(connection, "runs_failed")
+                _after_failure(connection, claim, incident, stamp(now), error or "the run failed", "failures")
+            return True
+
+    def expired(self, now: datetime) -> list[Claim]:
+        """Claims whose lease ran out; each blocks its incident until it is finished or released."""
+        query = claims.select().where(claims.c.state.in_(LIVE_CLAIM_STATES), claims.c.lease_until <= stamp(now))
+        with self._database.read() as connection:
+            return [_claim(row) for row in connection.execute(query.order_by(claims.c.claimed_at)).mappings()]
+
+    def live_claims(self) -> list[Claim]:
+        """Claims that are neither finished nor released, whatever their lease says."""
+        query = claims.select().where(claims.c.state.in_(LIVE_CLAIM_STATES)).order_by(claims.c.claimed_at)
+        with self._database.read() as connection:
+            return [_claim(row) for row in connection.execute(query).mappings()]
+
+    def release(self, claim_id: str, now: datetime, error: str | None = None) -> bool:
+        """Take a claim away from a run that is dead; its incident waits again. False when it had ended already."""
+        with self._database.write() as connection:
+            claim = _claim_row(connection, claim_id)
+            if claim["state"] not in LIVE_CLAIM_STATES:
+                return False
+            why = error or "the run died"
+            _set(connection, claim_id, state="lost", finished_at=stamp(now), error=why)
+            count(connection, "runs_lost")
+            incident = incident_row(connection, claim["incident_id"])
+            _after_failure(connection, claim, incident, stamp(now), why, "losses")
+            return True
+
+    def put_back(self, claim_id: str, now: datetime) -> bool:
+        """Undo a claim whose run could not be launched: nobody's fault but the launcher's, so it counts for nothing."""
+        with self._database.write() as connection:
+            claim = _claim_row(connection, claim_id)
+            if claim["state"] not in LIVE_CLAIM_STATES:
+                return False
+            _set(connection, claim_id, state="lost", finished_at=stamp(now), error="it could not be launched")
+            incident = incident_row(connection, claim["incident_id"])
+            due = {"due_at": stamp(now), "due_since": claim["claimed_at"], "due_job": claim["job"]}
+            _change(connection, incident, {**due, "due_reason": claim["reason"]})
+            return True
+
+    def _after_success(self, connection: sa.Connection, claim: Row, incident: Row, now: float) -> None:
+        values: dict[str, Any] = {"failures": 0, "losses": 0, "failed_at": None, "failure": None}
+        values["closed_out_at" if claim["job"] == CLOSE_OUT else "responded_at"] = now
+        _change(connection, incident, values)
+        incident = {**incident, **values}
+        if incident["status"] == IncidentStatus.MERGED.value:
+            return
+        if incident["status"] in ENDED:
+            if claim["job"] == RESPOND and incident["closed_out_at"] is None:
+                ended(connection, incident, now)
+            return
+        for update in self._updates:
+            if incident["received_at"] + update > claim["claimed_at"] and update > 0:
+                reason = f"update after {format_duration(timedelta(seconds=update))}"
+                make_due(connection, incident, incident["received_at"] + update, RESPOND, reason)
+                return
+
+
+def _due(at: float) -> sa.Select[Any]:
+    live = sa.select(claims.c.claim_id).where(
+        claims.c.incident_id == incidents.c.incident_id, claims.c.state.in_(LIVE_CLAIM_STATES)
+    )
+    audible = incidents.c.muted_until.is_(None) | (incidents.c.muted_until <= at)
+    # a replayed incident is run by whoever replays it
+    real = incidents.c.replayed_from.is_(None)
+    return incidents.select().where(incidents.c.due_at <= at, audible, real, ~live.exists())
+
+
+def _chosen(connection: sa.Connection, at: float, free: int) -> Sequence[Row]:
+    """The incidents to run now: first diagnoses, then closing out, then what may be repeated."""
+    waiting = connection.execute(_due(at)).mappings().all()
+    pouring = Counter(
+        connection.execute(sa.select(alerts.c.incident_id).where(alerts.c.received_at > at - 1.0)).scalars()
+    )
+    storm = pouring.total() >= STORM_RATE
+    first = [row for row in waiting if _is_first(row)]
+    settled = [row for row in first if not (storm and _still_grows(row, at))]
+    closing = [row for row in waiting if row["due_job"] == CLOSE_OUT]
+    again = [] if first else [row for row in waiting if row["due_job"] == RESPOND and not _is_first(row)]
+    recent = sa.select(sa.func.count()).select_from(claims).where(claims.c.again, claims.c.claimed_at > at - 60)
+    allowed = max(REPEATED_PER_MINUTE - connection.execute(recent).scalar_one(), 0)
+
+    def urgency(row: Row) -> tuple[float, int, float]:
+        level = int(row["severity"][1:]) - (at - row["due_since"]) // AGING_SECONDS
+        return max(level, 1), pouring[row["incident_id"]], row["received_at"]
+
+    ordered = [*sorted(settled, key=urgency), *sorted(closing, key=urgency), *sorted(again, key=urgency)[:allowed]]
+    return ordered[:free]
+
+
+def _is_first(row: Row) -> bool:
+    return bool(row["due_job"] == RESPOND and row["responded_at"] is None)
+
+
+def _still_grows(row: Row, at: float) -> bool:
+    return bool(row["newest_received_at"] > at - SETTLE_SECONDS and row["due_since"] > at - SETTLE_AT_MOST)
+
+
+def _take(connection: sa.Connection, row: Row, at: float, lease: timedelta) -> Claim:
+    attempt = row["attempts"] + 1
+    values = {
+        "claim_id": f"{row['incident_id']}:{attempt}",
+        "incident_id": row["incident_id"],
+        "attempt": attempt,
+        "job": row["due_job"],
+        "reason": row["due_reason"],
+        "severity": row["severity"],
+        "again": row["due_job"] == RESPOND and not _is_first(row),
+        "state": "claimed",
+        "claimed_at": at,
+        "lease_until": at + lease.total_seconds(),
+    }
+    connection.execute(claims.insert().values(values))
+    _change(connection, row, {"attempts": attempt, "last_claimed_at": at, **NOTHING_DUE})
+    return _claim({**values, "run_id": None})
+
+
+def _after_failure(connection: sa.Connection, claim: Row, incident: Row, now: float, why: str, tally: str) -> None:
+    tries = incident[tally] + 1
+    if incident["status"] == IncidentStatus.MERGED.value:
+        return
+    if tries >= (MAX_FAILURES if tally == "failures" else MAX_LOSSES):
+        given_up = {tally: tries, "failed_at": now, "failure": why, **NOTHING_DUE}
+        _change(connection, incident, given_up)
+        note(connection, now, "diagnosis_given_up", incident["incident_id"], after=tries, error=why)
+        return
+    wait = 5.0 * 3 ** (tries - 1) if tally == "failures" else 0.0
+    retry = {
+        "due_at": now + wait,
+        "due_since": now + wait,
+        "due_job": claim["job"],
+        "due_reason": f"attempt {claim['attempt']} did not end well",
+    }
+    _change(connection, incident, {tally: tries, **retry})
+
+
+def _claim_row(connection: sa.Connection, claim_id: str) -> Row:
+    row = connection.execute(claims.select().where(claims.c.claim_id == claim_id)).mappings().first()
+    if row is None:
+        raise NotFoundError(f"there is no claim {claim_id!r}")
+    return row
+
+
+def _set(connection: sa.Connection, claim_id: str, **values: Any) -> None:
+    connection.execute(claims.update().where(claims.c.claim_id == claim_id).values(**values))
+
+
+def _change(connection: sa.Connection, incident: Row, values: Mapping[str, Any]) -> None:
+    this = incidents.c.incident_id == incident["incident_id"]
+    connection.execute(incidents.update().where(this).values(dict(values)))
+
+
+def _remember_run(connection: sa.Connection, run_id: str, incident_id: str, now: datetime) -> None:
+    upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": stamp(now)}], ())
+
+
+def _claim(row: Row) -> Claim:
+    return Claim(
+        row["claim_id"],
+        row["incident_id"],
+        row["attempt"],
+        row["job"],
+        row["reason"],
+        Severity(row["severity"]),
+        row["run_id"],
+        moment_of(row["lease_until"]),
+    )
