@@ -27,10 +27,9 @@ from incident_pipeline.models import (
     Timeline,
     TimelineEntry,
 )
+from incident_pipeline.remediation.proposals import WORTH_RECOMMENDING
 
 TEMPLATE = "status_update.md.j2"
-WORTH_NAMING = 0.2
-"""A cause less likely than this is told as not determined yet."""
 _MOST_EVIDENCE = 5
 _MOST_ACTIONS = 6
 _MOST_ENTRIES = 12
@@ -76,7 +75,7 @@ def status_update(
         "cause": _cause(diagnosis),
         "confidence": percent(diagnosis.primary.confidence) if diagnosis.primary else "not determined",
         "evidence": [markdown(line) for line in _evidence(diagnosis)],
-        "actions": list(_actions(remediation.actions)),
+        "actions": list(_actions(remediation.actions, diagnosis)),
         "timeline": [
             {"at": clock(entry.at, as_of), "text": markdown(entry.text, 160)}
             for entry in _told(incident, evidence, diagnosis, timeline)
@@ -90,7 +89,7 @@ def _cause(diagnosis: Diagnosis) -> str:
     if primary is None:
         return "Not determined yet: the evidence does not point to a cause"
     text = markdown(primary.description, _CAUSE_LIMIT)
-    if primary.confidence < WORTH_NAMING:
+    if primary.confidence < WORTH_RECOMMENDING:
         return f"Not determined yet: likeliest so far is {text}"
     return text
 
@@ -120,17 +119,20 @@ def _reason(gap: Gap) -> str:
     return gap.reason if gap.source in {gap.kind, "folder"} else f"{gap.source}: {gap.reason}"
 
 
-def _actions(actions: Sequence[RemediationAction]) -> Iterator[dict[str, str]]:
-    recommended = False
-    for action in actions[:_MOST_ACTIONS]:
-        if action.type is ActionType.COMMUNICATE:
-            mark = "📞"
-        elif recommended:
-            mark = "🔧 Alternative:"
-        else:
-            mark, recommended = "⚡ **Recommended**:", True
+def _actions(actions: Sequence[RemediationAction], diagnosis: Diagnosis) -> Iterator[dict[str, str]]:
+    """The first that is not talk is recommended, if its cause is likely enough; at most six, people told last."""
+    primary = diagnosis.primary
+    recommends = primary is not None and primary.confidence >= WORTH_RECOMMENDING
+    talk = [action for action in actions if action.type is ActionType.COMMUNICATE]
+    deeds = [action for action in actions if action.type is not ActionType.COMMUNICATE]
+    for index, action in enumerate(deeds[: max(_MOST_ACTIONS - len(talk), 1)]):
+        mark = (
+            "⚡ **Recommended**:" if index == 0 and recommends else "🔧 Alternative:" if recommends else "🔧 Possible:"
+        )
         missing = f" (to be found out: {markdown(action.missing, 120)})" if action.missing else ""
         yield {"mark": mark, "title": markdown(action.title, _TITLE_LIMIT) + missing}
+    for action in talk:
+        yield {"mark": "📞", "title": markdown(action.title, _TITLE_LIMIT)}
     if not actions:
         yield {"mark": "📞", "title": "Ask the on-call engineer to look"}
 

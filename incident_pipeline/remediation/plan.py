@@ -22,13 +22,9 @@ from incident_pipeline.models import (
     RemediationAction,
     SuggestedRunbook,
 )
+from incident_pipeline.remediation.notices import notifications, runbook_step
 from incident_pipeline.remediation.policy import requires_approval
-from incident_pipeline.remediation.proposals import (
-    CHANGES_BACK,
-    notifications,
-    proposals_for,
-    runbook_step,
-)
+from incident_pipeline.remediation.proposals import CHANGES_BACK, proposals_for
 
 WORTH_ACTING_ON = 0.1
 """A cause less likely than this gets no action of its own."""
@@ -49,7 +45,7 @@ def plan_remediation(
     rolled back. The same evidence gives the same `action_id`s, so that an approval means one thing only.
     """
     proposed = [
-        *_for_causes(evidence, diagnosis),
+        *_for_causes(incident, evidence, diagnosis),
         *(runbook_step(runbook) for runbook in runbooks[:1]),
     ]
     told = list(notifications(incident, evidence, diagnosis, settings.remediation.communication))
@@ -64,11 +60,12 @@ def plan_remediation(
     )
 
 
-def _for_causes(evidence: Evidence, diagnosis: Diagnosis) -> Iterator[RemediationAction]:
+def _for_causes(incident: Incident, evidence: Evidence, diagnosis: Diagnosis) -> Iterator[RemediationAction]:
     no_change_to_blame = diagnosis.root_cause_change == "none"
     for hypothesis in _worth_acting_on(diagnosis.hypotheses):
-        for action in proposals_for(hypothesis, evidence):
-            if not (no_change_to_blame and action.type in CHANGES_BACK):
+        for action in proposals_for(hypothesis, evidence, frozenset(incident.services)):
+            aside = action.type is ActionType.ROLL_FORWARD and hypothesis is not diagnosis.primary
+            if not aside and not (no_change_to_blame and action.type in CHANGES_BACK):
                 yield action
 
 
