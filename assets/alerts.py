@@ -1,7 +1,5 @@
 """Group `alert_ingest`: the alerts of an incident as they were received, and the incident they make."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

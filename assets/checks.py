@@ -3,17 +3,15 @@
 No check blocks: a diagnosis with a gap is worth more at 03:00 than none.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
 
-from assets.partitions import incident_partitions
 from incident_pipeline.models import Diagnosis, EnvelopeStatus, EvidenceKind, Gathered
 
 ANSWERED = "answered"
-WORTH_ACTING_ON = 0.5
+ACTIONABLE = "worth_acting_on"
+LIKELIER_THAN_NOT = 0.5
 """Below this the first hypothesis is more likely wrong than right."""
 
 NEVER_EMPTY = frozenset({EvidenceKind.METRICS, EvidenceKind.LOGS})
@@ -34,17 +32,13 @@ def answered(gathered: Gathered[Any]) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(
-    asset="diagnosis",
-    name="worth_acting_on",
-    description="The likeliest cause is likelier than not.",
-    partitions_def=incident_partitions,
-)
 def worth_acting_on(diagnosis: Diagnosis) -> dg.AssetCheckResult:
     """Warns when the likeliest cause is less likely than not, so that nobody acts on a guess."""
     confidence = diagnosis.primary.confidence if diagnosis.primary else 0.0
     return dg.AssetCheckResult(
-        passed=confidence >= WORTH_ACTING_ON,
+        asset_key="diagnosis",
+        check_name=ACTIONABLE,
+        passed=confidence >= LIKELIER_THAN_NOT,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"The likeliest cause has {confidence:.0%}.",
         metadata={"confidence": confidence},

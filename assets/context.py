@@ -3,8 +3,6 @@
 One multi-asset, so that the wait is the slowest source and not the sum, and each output can still be re-run alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

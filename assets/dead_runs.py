@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-from incident_pipeline.storage.inbox import Inbox
 
 from incident_pipeline.dispatch import CLAIM_TAG, LEASE
 from incident_pipeline.storage import liveness
+from incident_pipeline.storage.inbox import Inbox
 
 START_LIMIT = timedelta(seconds=60)
 """A run that has not taken its lock by then is not going to: a cold start takes 5 s, a loaded machine 20 s."""
@@ -24,6 +24,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+ENDED_BADLY = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
 def end_dead_runs(instance: dg.DagsterInstance, inbox: Inbox, locks: Path, now: datetime) -> list[str]:
@@ -36,13 +37,16 @@ def end_dead_runs(instance: dg.DagsterInstance, inbox: Inbox, locks: Path, now: 
     alive: set[str] = set()
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
+        claim = run.tags.get(CLAIM_TAG)
         state = liveness.is_alive(locks, run.run_id)
         age = now - record.create_timestamp.astimezone(UTC)
         if state is True or (state is None and age < START_LIMIT):
             alive.add(run.run_id)
-            if claim := run.tags.get(CLAIM_TAG):
+            if claim:
                 inbox.renew(claim, now, LEASE)
             continue
+        if claim:
+            inbox.release(claim, now, error="the process of its run died")
         instance.report_run_failed(run, "The process of this run has died; its incident is claimed again.")
         liveness.release(locks, run.run_id)
         ended.append(run.run_id)
@@ -51,10 +55,10 @@ def end_dead_runs(instance: dg.DagsterInstance, inbox: Inbox, locks: Path, now: 
 
 
 def _give_back(instance: dg.DagsterInstance, inbox: Inbox, now: datetime) -> None:
-    """Claims whose run has failed, or was never launched before the lease ran out, can be taken again."""
+    """Claims whose run has failed, or has said nothing until the lease ran out, can be taken again."""
     for claim in inbox.live_claims():
         run = instance.get_run_by_id(claim.run_id) if claim.run_id else None
-        if run is not None and run.status in {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}:
-            inbox.finish(claim.claim_id, now, succeeded=False, error="the run failed; see it in the Dagster UI")
+        if run is not None and run.status in ENDED_BADLY:
+            inbox.finish(claim.claim_id, now, succeeded=False, error="the run failed; the Dagster UI shows why")
     for claim in inbox.expired(now):
-        inbox.finish(claim.claim_id, now, succeeded=False, error="the lease ran out before the run said anything")
+        inbox.release(claim.claim_id, now, error="the lease ran out before the run said anything")

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import alerts, checks, context, diagnosis, documents, knowledge, remediation
+from assets import alerts, context, diagnosis, documents, knowledge, remediation
 from assets.io_manager import incident_io_manager
 from assets.jobs import all_jobs
 from assets.resources import Responder
@@ -17,7 +17,6 @@ def build_definitions(**resources: Any) -> dg.Definitions:
     """Fresh definitions; resources given by name replace the usual ones."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules([alerts, context, diagnosis, knowledge, remediation, documents]),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=all_jobs,
         sensors=all_sensors,
         resources={"responder": Responder(), "io_manager": incident_io_manager, **resources},

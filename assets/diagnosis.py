@@ -3,13 +3,12 @@
 Reads stored evidence only, so any of it can be re-run long after the sources have forgotten.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 
+from assets.checks import ACTIONABLE, worth_acting_on
 from assets.partitions import incident_partitions
 from assets.presentation import diagnosis_facts, hypothesis_facts, symptom_facts
 from assets.resources import Responder
@@ -22,7 +21,7 @@ from incident_pipeline.diagnosis.metric_correlation import metric_hypotheses as 
 from incident_pipeline.diagnosis.similar_incidents import similar_incident_hypotheses as from_similar
 from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.diagnosis.synthesis import synthesize
-from incident_pipeline.models import Diagnosis, Evidence, EvidenceKind, Hypothesis, Incident, SimilarIncident, Symptoms
+from incident_pipeline.models import Evidence, EvidenceKind, Hypothesis, Incident, Symptoms
 
 GROUP = "diagnosis"
 Approach = Callable[[Incident, Evidence, Symptoms, Scenario], tuple[Hypothesis, ...]]
@@ -37,7 +36,7 @@ COMMON: dict[str, Any] = {
 
 
 @dg.asset(ins={"incident": dg.AssetIn(), **EVIDENCE_INS}, **COMMON)
-def symptoms(responder: Responder, incident: Incident, **evidence: Any) -> dg.MaterializeResult[Symptoms]:
+def symptoms(responder: Responder, incident: Incident, **evidence: Any) -> dg.MaterializeResult[Any]:
     """What is broken, since when, where first: anomalous series and log patterns."""
     gathered = Evidence(**evidence)
     patterns = responder.application.scenario.context.logs.focus_patterns
@@ -56,13 +55,14 @@ def _approach(name: str, switch: str, find: Approach, description: str) -> dg.As
     )
     def hypotheses(
         responder: Responder, incident: Incident, symptoms: Symptoms, **evidence: Any
-    ) -> dg.MaterializeResult[tuple[Hypothesis, ...]]:
+    ) -> dg.MaterializeResult[Any]:
         settings = responder.application.scenario
         on = getattr(settings.diagnosis.approaches, switch)
         found = find(incident, Evidence(**evidence), symptoms, settings) if on else ()
         return result(name, found, hypothesis_facts(found, on))
 
-    return hypotheses
+    made: dg.AssetsDefinition = hypotheses
+    return made
 
 
 change_hypotheses = _approach(
@@ -84,8 +84,8 @@ metric_hypotheses = _approach(
 
 @dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "similar_incidents")}, **COMMON)
 def similar_incident_hypotheses(
-    responder: Responder, incident: Incident, symptoms: Symptoms, similar_incidents: tuple[SimilarIncident, ...]
-) -> dg.MaterializeResult[tuple[Hypothesis, ...]]:
+    responder: Responder, incident: Incident, symptoms: Symptoms, similar_incidents: tuple
+) -> dg.MaterializeResult[Any]:
     """What caused the past incidents that look like this one."""
     settings = responder.application.scenario
     on = settings.diagnosis.approaches.similar_incident_match
@@ -96,11 +96,15 @@ def similar_incident_hypotheses(
 HYPOTHESES = ("change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses", "similar_incident_hypotheses")
 
 
-@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", *HYPOTHESES, *EVIDENCE_INS)}, **COMMON)
+@dg.asset(
+    ins={name: dg.AssetIn() for name in ("incident", "symptoms", *HYPOTHESES, *EVIDENCE_INS)},
+    check_specs=[dg.AssetCheckSpec(ACTIONABLE, asset="diagnosis", description="The first cause is likelier than not.")],
+    **COMMON,
+)
 def diagnosis(
     responder: Responder, incident: Incident, symptoms: Symptoms, **inputs: Any
-) -> dg.MaterializeResult[Diagnosis]:
+) -> Iterator[dg.MaterializeResult[Any]]:
     """The ranked causes, each with a probability and the sentences that speak for it."""
     hypotheses = tuple(hypothesis for name in HYPOTHESES for hypothesis in inputs.pop(name))
     made = synthesize(incident, Evidence(**inputs), symptoms, hypotheses, responder.application.scenario)
-    return result("diagnosis", made, diagnosis_facts(made))
+    yield result("diagnosis", made, diagnosis_facts(made), [worth_acting_on(made)])

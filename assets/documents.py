@@ -1,6 +1,7 @@
-"""Group `documentation`: what people read. The timeline and the status update of every run; the postmortem at the end."""
+"""Group `documentation`: what people read.
 
-from __future__ import annotations
+The timeline and the status update belong to every run, the postmortem and the runbook update to the end.
+"""
 
 from typing import Any
 
@@ -21,8 +22,6 @@ from incident_pipeline.models import (
     Incident,
     Postmortem,
     Remediation,
-    RunbookUpdate,
-    StatusUpdate,
     Symptoms,
     Timeline,
 )
@@ -39,7 +38,7 @@ COMMON: dict[str, Any] = {
 @dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", *EVIDENCE_INS)}, **COMMON)
 def timeline(
     responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis, **evidence: Any
-) -> dg.MaterializeResult[Timeline]:
+) -> dg.MaterializeResult[Any]:
     """What happened and what was done, in order."""
     responded_at, diagnosed_at = responder.milestones(incident)
     on = responder.application.scenario.documentation.timeline
@@ -68,7 +67,7 @@ def status_update(
     remediation: Remediation,
     timeline: Timeline,
     **evidence: Any,
-) -> dg.MaterializeResult[StatusUpdate]:
+) -> dg.MaterializeResult[Any]:
     """What people are told: cause, confidence, evidence, suggested actions, timeline."""
     application = responder.application
     update = write_status_update(
@@ -100,7 +99,7 @@ def postmortem(
     remediation: Remediation,
     timeline: Timeline,
     **evidence: Any,
-) -> dg.MaterializeResult[Postmortem]:
+) -> dg.MaterializeResult[Any]:
     """The postmortem: what was measured, and of the rest that it was not."""
     application = responder.application
     document = write_postmortem(
@@ -117,16 +116,31 @@ def postmortem(
     return result("postmortem", document, {"postmortem": markdown(document.markdown)})
 
 
-@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "diagnosis", "postmortem", "suggested_runbooks")}, **COMMON)
+@dg.asset(
+    ins={
+        name: dg.AssetIn()
+        for name in ("incident", "symptoms", "diagnosis", "remediation", "suggested_runbooks", "postmortem")
+    },
+    **COMMON,
+)
 def runbook_update(
     responder: Responder,
     incident: Incident,
+    symptoms: Symptoms,
     diagnosis: Diagnosis,
+    remediation: Remediation,
+    suggested_runbooks: tuple,
     postmortem: Postmortem,
-    suggested_runbooks: Any,
-) -> dg.MaterializeResult[RunbookUpdate]:
+) -> dg.MaterializeResult[Any]:
     """What the runbook of this failure mode should say after this incident; a proposal."""
     proposal = propose_runbook_update(
-        incident, diagnosis, postmortem, suggested_runbooks, templates=responder.application.templates
+        incident,
+        symptoms,
+        diagnosis,
+        remediation,
+        suggested_runbooks,
+        as_of=responder.clock,
+        templates=responder.application.templates,
     )
-    return result("runbook_update", proposal, {"runbook": markdown(proposal.markdown)})
+    title = {"for": postmortem.title, "runbook": markdown(proposal.markdown)}
+    return result("runbook_update", proposal, title)

@@ -1,4 +1,4 @@
-"""The Dagster instance of a data directory: `DAGSTER_HOME` lies below it, so that nothing is lost with a temporary folder."""
+"""The Dagster instance of a data directory; `DAGSTER_HOME` lies below it, never in a temporary folder."""
 
 from __future__ import annotations
 

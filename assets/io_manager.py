@@ -41,7 +41,7 @@ class IncidentIOManager(dg.IOManager):
             raise
 
 
-@dg.io_manager(required_resource_keys={"responder"})  # type: ignore[untyped-decorator]
+@dg.io_manager(required_resource_keys={"responder"})
 def incident_io_manager(context: dg.InitResourceContext) -> IncidentIOManager:
     """The io manager on the same responder that the assets of the run are handed."""
     return IncidentIOManager(context.resources.responder)

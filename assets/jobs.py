@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets.partitions import incident_partitions
-
 MAX_RUNTIME_SECONDS = 300
 
 RESPOND = "respond"
@@ -26,7 +24,6 @@ _of_an_incident = dg.AssetSelection.all() - dg.AssetSelection.assets(*MEMORY)
 respond = dg.define_asset_job(
     RESPOND,
     selection=_of_an_incident - dg.AssetSelection.assets(*AT_THE_END),
-    partitions_def=incident_partitions,
     tags=_TAGS,
     description="From the alerts of an incident to a diagnosis that people have been told of.",
 )
@@ -34,7 +31,6 @@ respond = dg.define_asset_job(
 close_out = dg.define_asset_job(
     CLOSE_OUT,
     selection=dg.AssetSelection.assets(*INGESTED, *TOLD, *AT_THE_END),
-    partitions_def=incident_partitions,
     tags=_TAGS,
     description="When an incident has ended: its last status, its postmortem, and what is learned from it.",
 )

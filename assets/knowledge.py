@@ -1,11 +1,11 @@
 """Group `knowledge_base`: what the memory says about an incident, and what it learns when one has ended."""
 
-from __future__ import annotations
-
+from collections import Counter
 from typing import Any
 
 import dagster as dg
 
+from assets.diagnosis import EVIDENCE_INS
 from assets.partitions import incident_partitions
 from assets.presentation import runbook_table, similar_table
 from assets.resources import Responder
@@ -14,14 +14,10 @@ from incident_pipeline import memory
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.models import (
     Diagnosis,
-    Gathered,
+    Evidence,
     Incident,
-    KnowledgeBaseEntry,
     Postmortem,
     Remediation,
-    Service,
-    SimilarIncident,
-    SuggestedRunbook,
     Symptoms,
 )
 
@@ -32,17 +28,22 @@ COMMON: dict[str, Any] = {
 }
 
 
-@dg.asset(partitions_def=incident_partitions, code_version=ENGINE_VERSION, **COMMON)
+@dg.asset(
+    ins={"incident": dg.AssetIn(), "symptoms": dg.AssetIn(), **EVIDENCE_INS},
+    partitions_def=incident_partitions,
+    code_version=ENGINE_VERSION,
+    **COMMON,
+)
 def similar_incidents(
-    responder: Responder, incident: Incident, symptoms: Symptoms, service_graph: Gathered[Service]
-) -> dg.MaterializeResult[tuple[SimilarIncident, ...]]:
+    context: dg.AssetExecutionContext, responder: Responder, incident: Incident, symptoms: Symptoms, **evidence: Any
+) -> dg.MaterializeResult[Any]:
     """Past incidents that look like this one; never itself, never one that ended later."""
     application = responder.application
-    past = application.inbox.signatures(before=incident.started_at)
-    asked = memory.signature(incident, symptoms, service_graph.rows)
-    history = application.scenario.context.history
-    found = memory.similar(asked, past, history.similar_lookback, history.correlation_threshold)
-    return result("similar_incidents", found, {"compared with": len(past), "similar": similar_table(found)})
+    history, knowledge_base = application.scenario.context.history, application.knowledge_base
+    asked = memory.signature(incident, Evidence(**evidence), symptoms)
+    found = memory.similar(knowledge_base, asked, history.similar_lookback, history.correlation_threshold)
+    _write(context, responder, "similar_incidents", found)
+    return result("similar_incidents", found, {"similar": similar_table(found)})
 
 
 @dg.asset(partitions_def=incident_partitions, code_version="1", **COMMON)
@@ -52,18 +53,23 @@ def suggested_runbooks(
     incident: Incident,
     diagnosis: Diagnosis,
     symptoms: Symptoms,
-) -> dg.MaterializeResult[tuple[SuggestedRunbook, ...]]:
+) -> dg.MaterializeResult[Any]:
     """Runbooks that may apply: the one that the alert names, else what the knowledge base finds."""
     on = responder.application.scenario.documentation.runbook_suggestions
     knowledge_base = responder.application.knowledge_base
     found = memory.suggest_runbooks(knowledge_base, incident, diagnosis, symptoms) if on else ()
-    responder.versions.write(
-        context.partition_key, {"suggested_runbooks": found}, code_versions(context), str(knowledge_base.version)
-    )
+    _write(context, responder, "suggested_runbooks", found)
     return result("suggested_runbooks", found, {"runbooks": runbook_table(found)})
 
 
-@dg.asset(partitions_def=incident_partitions, code_version="1", **COMMON)
+@dg.asset(
+    ins={
+        name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", "remediation", "postmortem", *EVIDENCE_INS)
+    },
+    partitions_def=incident_partitions,
+    code_version="1",
+    **COMMON,
+)
 def knowledge_base_entry(
     context: dg.AssetExecutionContext,
     responder: Responder,
@@ -72,28 +78,35 @@ def knowledge_base_entry(
     diagnosis: Diagnosis,
     remediation: Remediation,
     postmortem: Postmortem,
-    service_graph: Gathered[Service],
-) -> dg.MaterializeResult[KnowledgeBaseEntry]:
+    **evidence: Any,
+) -> dg.MaterializeResult[Any]:
     """What the next incident can learn from this one; the end of the close-out."""
-    entry = memory.learn(incident, symptoms, diagnosis, remediation, postmortem, service_graph.rows)
+    entry = memory.learn(incident, Evidence(**evidence), symptoms, diagnosis, remediation, postmortem)
     responder.versions.write(context.partition_key, {"knowledge_base_entry": entry}, code_versions(context))
-    responder.application.inbox.record_signature(incident.incident_id, memory.to_json(entry))
+    version = memory.remember(responder.application.knowledge_base, entry)
     responder.finish_claim(context)
-    return result("knowledge_base_entry", entry, {"cause": entry.cause or "not determined"})
+    return result("knowledge_base_entry", entry, {"title": entry.title, "knowledge base version": version})
 
 
 @dg.asset(code_version="1", **COMMON)
 def knowledge_base_documents(responder: Responder) -> dg.MaterializeResult[Any]:
     """Runbooks and postmortems: the starter corpus and the folders that are configured."""
-    counts = memory.read_sources(responder.application.knowledge_base, responder.application.scenario)
-    return dg.MaterializeResult(metadata=counts)
+    added = memory.read_sources(responder.application.knowledge_base, responder.application.scenario.knowledge_base)
+    return dg.MaterializeResult(metadata=added)
 
 
 @dg.asset(code_version="1", deps=[knowledge_base_documents], **COMMON)
 def knowledge_base_index(responder: Responder) -> dg.MaterializeResult[Any]:
     """The index that searches read; published by renaming, so that no reader waits."""
     knowledge_base = responder.application.knowledge_base
+    counts = Counter(document.kind for document in knowledge_base.documents)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(str(knowledge_base.version)),
-        metadata={"documents": len(knowledge_base.documents), "version": str(knowledge_base.version)},
+        data_version=dg.DataVersion(knowledge_base.version),
+        metadata={"version": knowledge_base.version, **counts},
     )
+
+
+def _write(context: dg.AssetExecutionContext, responder: Responder, asset: str, value: Any) -> None:
+    """Store an answer of the knowledge base together with the version that gave it."""
+    version = responder.application.knowledge_base.version
+    responder.versions.write(context.partition_key, {asset: value}, code_versions(context), version)

@@ -50,7 +50,7 @@ class ForkingRunLauncher(DefaultRunLauncher, ConfigurableClass):
         if run is None or run.is_finished:
             return False
         if RUNNER_TAG not in run.tags:
-            return super().terminate(run_id)
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
         return ask_runner(self._socket, {"do": "terminate", "run_id": run_id})
 

@@ -1,7 +1,5 @@
 """Group `remediation`: what could be done about it. Proposals only; nothing here acts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -11,7 +9,7 @@ from assets.partitions import incident_partitions
 from assets.presentation import remediation_facts
 from assets.resources import Responder
 from assets.results import result
-from incident_pipeline.models import Diagnosis, Evidence, Incident, Remediation, SuggestedRunbook
+from incident_pipeline.models import Diagnosis, Evidence, Incident
 from incident_pipeline.remediation.plan import plan_remediation
 
 
@@ -27,9 +25,9 @@ def remediation(
     responder: Responder,
     incident: Incident,
     diagnosis: Diagnosis,
-    suggested_runbooks: tuple[SuggestedRunbook, ...],
+    suggested_runbooks: tuple,
     **evidence: Any,
-) -> dg.MaterializeResult[Remediation]:
+) -> dg.MaterializeResult[Any]:
     """The proposed actions with risk, verification and undo; each waits for a person."""
     plan = plan_remediation(
         incident, Evidence(**evidence), diagnosis, suggested_runbooks, responder.application.scenario

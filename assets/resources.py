@@ -20,7 +20,7 @@ from incident_pipeline.models import Diagnosis, Incident
 from incident_pipeline.storage import liveness
 
 
-class Responder(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Responder(dg.ConfigurableResource):
     """The application behind every asset and sensor."""
 
     config_file: str | None = None
@@ -73,13 +73,21 @@ class Responder(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def milestones(self, incident: Incident) -> tuple[datetime, datetime]:
         """When the responder took the incident up, and when it was first diagnosed: now, in its first run."""
-        first = self.application.inbox.diagnosed_at(incident.incident_id)
-        return incident.received_at or self.clock, first or self.clock
+        if incident.replayed_from:
+            return self.clock, self.clock
+        return incident.received_at or self.clock, incident.diagnosed_at or self.clock
 
     def record_update(self, context: dg.AssetExecutionContext, incident: Incident, diagnosis: Diagnosis) -> None:
         """Tell the inbox that the incident has an update, which ends the claim that the run works for."""
-        inbox, now = self.application.inbox, self.now()
-        inbox.record_diagnosis(incident.incident_id, context.run.run_id, now, diagnosis)
+        primary = diagnosis.primary
+        self.application.inbox.record_diagnosis(
+            incident.incident_id,
+            context.run.run_id,
+            self.now(),
+            cause=primary.description if primary else None,
+            confidence=primary.confidence if primary else None,
+            category=primary.category.value if primary else None,
+        )
         self.finish_claim(context)
 
     def finish_claim(self, context: dg.AssetExecutionContext) -> None:

@@ -1,4 +1,4 @@
-"""One way to hand a value to Dagster: with the hash of its content as data version and with redacted, capped metadata."""
+"""One way to hand a value to Dagster: the hash of its content as data version, metadata redacted and capped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.resources import Responder
-from incident_pipeline.storage.incident_store import data_version
+from incident_pipeline.storage.incident_store import IncidentStore
 from kb.redaction import redact
 
 METADATA_LIMIT = 32_000
@@ -25,7 +25,7 @@ def result(
     return dg.MaterializeResult(
         asset_key=asset,
         value=value,
-        data_version=dg.DataVersion(data_version(asset, value)),
+        data_version=dg.DataVersion(IncidentStore.data_version(asset, value)),
         metadata=dict(metadata or {}),
         check_results=list(checks),
     )

@@ -19,6 +19,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class Runner:
     def _start_waiting(self, listener: socket.socket) -> None:
         while self._waiting and len(self._runs) < self._max_runs:
             run_id, arguments = self._waiting.popleft()
-            pid = fork(lambda run_id=run_id, arguments=arguments: self._run(run_id, arguments), listener)
+            pid = fork(partial(self._run, run_id, arguments), listener)
             liveness.hand_over(self._locks, run_id)
             self._runs[pid] = run_id
 

@@ -4,26 +4,22 @@ The receiver launches the run of a new incident at once; these sensors are the n
 down, the web server was down, the run died). Both go through the same claim, so no incident is run twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import dagster as dg
-from incident_pipeline.storage.claims import Claim
 
 from assets.dead_runs import end_dead_runs
-from assets.jobs import CLOSE_OUT, RESPOND, close_out, respond
+from assets.jobs import close_out, respond
 from assets.partitions import incident_partitions
 from assets.resources import Responder
-from incident_pipeline.dispatch import CLAIM_TAG, LEASE, run_tags, take_claims
+from incident_pipeline.dispatch import CLAIM_TAG, run_tags, take_claims
+from incident_pipeline.storage.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 EVERY_SECONDS = 5
 
 
-def _requests(
-    context: dg.SensorEvaluationContext, claims: Sequence[Claim], job_name: str
-) -> dg.SensorResult | dg.SkipReason:
+def _requests(context: dg.SensorEvaluationContext, claims: Sequence[Claim]) -> dg.SensorResult | dg.SkipReason:
     if not claims:
         return dg.SkipReason("nothing is due")
     known = set(context.instance.get_dynamic_partitions(str(incident_partitions.name)))
@@ -31,7 +27,7 @@ def _requests(
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=f"{claim.claim_id}", job_name=job_name, partition_key=claim.incident_id, tags=run_tags(claim)
+                run_key=claim.claim_id, job_name=claim.job, partition_key=claim.incident_id, tags=run_tags(claim)
             )
             for claim in claims
         ],
@@ -39,25 +35,17 @@ def _requests(
     )
 
 
-def _due(context: dg.SensorEvaluationContext, responder: Responder, job: str) -> dg.SensorResult | dg.SkipReason:
+@dg.sensor(jobs=[respond, close_out], default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def alerts_and_resolutions(
+    context: dg.SensorEvaluationContext, responder: Responder
+) -> dg.SensorResult | dg.SkipReason:
+    """Groups what is in the inbox and starts a run for each incident that is due: a diagnosis or a close-out."""
     application, now = responder.application, responder.now()
     try:
         application.inbox.heartbeat("daemon", now)
-        return _requests(context, take_claims(application, now, LEASE, jobs=(job,)), job)
+        return _requests(context, take_claims(application, now))
     finally:
         application.close()
-
-
-@dg.sensor(job=respond, default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
-def new_alerts(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SensorResult | dg.SkipReason:
-    """Groups what is in the inbox and starts a run for each incident that is due."""
-    return _due(context, responder, RESPOND)
-
-
-@dg.sensor(job=close_out, default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
-def resolutions(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SensorResult | dg.SkipReason:
-    """Starts the close-out of each incident that has ended."""
-    return _due(context, responder, CLOSE_OUT)
 
 
 @dg.sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
@@ -83,4 +71,4 @@ def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> No
         application.close()
 
 
-all_sensors = [new_alerts, resolutions, dead_runs, failed_runs]
+all_sensors = [alerts_and_resolutions, dead_runs, failed_runs]

@@ -1,5 +1,7 @@
-"""What one run writes and remembers: every value goes to the incident's file once, and stays in memory for the steps
-that follow, so that no step reads back what the step before it computed.
+"""What one run writes and remembers.
+
+Every value goes to the incident's file once and stays in memory for the steps that follow, so that no step reads back
+what the step before it computed.
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ class Application:
     missing: tuple[MissingVariable, ...] = ()
 
     @classmethod
-    def load(cls, config: Path | None = None, data_dir: Path | None = None, environ: Mapping[str, str] = os.environ) -> Application:
+    def load(
+        cls, config: Path | None = None, data_dir: Path | None = None, environ: Mapping[str, str] = os.environ
+    ) -> Application:
         """Read the configuration; what is not given comes from the environment, then from the defaults.
 
         Raises:
@@ -78,7 +80,7 @@ class Application:
         from incident_pipeline.storage.inbox import Inbox
 
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        return Inbox.open(self.data_dir / "inbox.sqlite")
+        return Inbox.open(self.data_dir / "inbox.sqlite", self.scenario.diagnosis)
 
     @cached_property
     def store(self) -> IncidentStore:

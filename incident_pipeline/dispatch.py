@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-
-from incident_pipeline.storage.claims import Claim
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import IncidentPipelineError
+from incident_pipeline.storage.claims import Claim
 
 LOG = logging.getLogger(__name__)
 
@@ -22,19 +21,19 @@ LEASE = timedelta(seconds=90)
 """How long a claim is good for without a sign of life from its run."""
 CLAIM_TAG = "incident_pipeline/claim"
 """The run tag that says which claim on an incident the run works for."""
+REST = timedelta(seconds=5)
+"""After a launch that failed: the sensors do the work in the meantime."""
 PRIORITIES = {"P1": 50, "P2": 40, "P3": 30, "P4": 20, "P5": 10}
 
 Launch = Callable[[Claim], str]
 """Starts the run of a claim and returns its id; raises SourceError if nobody can start it now."""
 
 
-def take_claims(
-    application: Application, now: datetime, lease: timedelta = LEASE, jobs: Sequence[str] = ("respond", "close_out")
-) -> list[Claim]:
+def take_claims(application: Application, now: datetime, lease: timedelta = LEASE) -> list[Claim]:
     """Group all pending alerts, then claim what is due, as far as the limit on concurrent runs allows."""
     settings = application.scenario
     application.inbox.group(now, settings.alerts, application.catalogue)
-    return application.inbox.claim(now, lease, settings.diagnosis.max_concurrent, jobs=jobs)
+    return application.inbox.claim(now, lease, settings.diagnosis.max_concurrent)
 
 
 def run_tags(claim: Claim) -> dict[str, str]:
@@ -48,7 +47,7 @@ def run_tags(claim: Claim) -> dict[str, str]:
 
 
 class Dispatcher:
-    """Launches the run of each incident that is due: at once when alerts came, and every `interval` for what is due later."""
+    """Launches the run of each incident that is due: at once when alerts came, else within `interval`."""
 
     def __init__(
         self,
@@ -61,6 +60,7 @@ class Dispatcher:
         self._launch = launch
         self._interval = interval.total_seconds()
         self._now = now
+        self._resting_until = datetime.min.replace(tzinfo=UTC)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
@@ -85,13 +85,16 @@ class Dispatcher:
         A claim that cannot be launched is given back at once, so that the sensors can take it.
         """
         launched = 0
+        if self._now() < self._resting_until:
+            return 0
         for claim in take_claims(self._application, self._now()):
             try:
                 run_id = self._launch(claim)
             except IncidentPipelineError as error:
                 LOG.warning("%s waits for the sensor: %s", claim.incident_id, error)
-                self._application.inbox.release(claim.claim_id, self._now())
-                break
+                self._application.inbox.put_back(claim.claim_id, self._now())
+                self._resting_until = self._now() + REST
+                continue
             self._application.inbox.launched(claim.claim_id, run_id, self._now())
             launched += 1
         return launched

@@ -1,4 +1,4 @@
-"""Keeps the processes of `incident-pipeline up` alive: starts them, starts them again when they die, stops them together.
+"""Keeps the processes of `incident-pipeline up` alive: starts them, restarts the dead, stops all together.
 
 Belongs here: processes, ports and signals. Does not belong here: what the processes do.
 """
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
@@ -218,7 +219,7 @@ def _url(host: str, port: int) -> str:
 def _answers(url: str) -> bool:
     from incident_pipeline.connectors.http import answers
 
-    return answers(url, timeout=1.0)
+    return answers(url, timedelta(seconds=1))
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """The Dagster web server: launching the run of a claim at once, without waiting for a sensor's turn.
 
-Endpoint: `POST /graphql` (https://docs.dagster.io/api/graphql). Two calls for each claim: the partition is added (it may
-be there already), then the run is launched with the claim's tags.
+Endpoint: `POST /graphql` (https://docs.dagster.io/api/graphql). Two calls for each claim: the partition is added (it
+may be there already), then the run is launched with the claim's tags.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from incident_pipeline.storage.claims import Claim
-
 from incident_pipeline.errors import PermanentSourceError, TransientSourceError
+from incident_pipeline.storage.claims import Claim
 
 LOCATION = "incident_pipeline"
 REPOSITORY = "__repository__"
@@ -21,7 +20,7 @@ PARTITION_TAG = "dagster/partition"
 TIMEOUT = timedelta(seconds=20)
 
 PostJson = Callable[[str, Mapping[str, Any], timedelta], Any]
-"""Sends a body to a URL and returns the JSON of the answer; raises SourceError."""
+"""Sends a body to a URL within a time and returns the JSON of the answer; raises SourceError."""
 
 ADD_PARTITION = """
 mutation AddPartition($repository: RepositorySelector!, $name: String!, $key: String!) {

@@ -59,7 +59,7 @@ def _draw(
     for panel, (series, anomaly) in zip(panels, shown, strict=True):
         _draw_series(panel, series, anomaly, start, end)
         _mark(panel, evidence, symptoms, start, end, labelled=panel is panels[0])
-    panels[-1].set_xlim(start, end)
+    panels[-1].set_xlim(_number(start), _number(end))
     _label_times(panels[-1])
     out = io.BytesIO()
     figure.savefig(out, dpi=dots_per_inch, transparent=True)
@@ -83,7 +83,7 @@ def _draw_series(panel: Axes, series: MetricSeries, anomaly: SeriesAnomaly, star
         if start.timestamp() <= t <= end.timestamp()
     ]
     step = max(1, len(inside) // POINTS_SHOWN)
-    panel.plot([t for t, _ in inside[::step]], [v for _, v in inside[::step]], color=SIGNAL, linewidth=1.3)
+    panel.plot([_number(t) for t, _ in inside[::step]], [v for _, v in inside[::step]], color=SIGNAL, linewidth=1.3)
     title = f"{series.service or 'unknown service'}: {series.key}"
     panel.set_title(title[:90].replace("$", r"\$"), fontsize=8, loc="left", color=INK)
     panel.axhline(anomaly.before, color=INK, linewidth=0.6, linestyle=":")
@@ -127,6 +127,6 @@ def _number(at: datetime) -> float:
 def _label_times(panel: Any) -> None:
     from matplotlib.dates import AutoDateLocator, DateFormatter
 
-    panel.xaxis.set_major_locator(AutoDateLocator(tz=UTC, maxticks=8))
-    panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
+    panel.xaxis.set_major_locator(AutoDateLocator(tz=UTC, maxticks=8))  # type: ignore[no-untyped-call]
+    panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))  # type: ignore[no-untyped-call]
     panel.set_xlabel("UTC", fontsize=7, color=INK)
