@@ -1,5 +1,6 @@
 """Alertmanager: its webhook (version 4) and the alerts of its API v2.
 
+Endpoint: `GET /api/v2/alerts` (https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml).
 Alerts carry `endsAt` of year 1 while they fire (webhook) or an expiry in the future (API); only the status tells. The
 webhook writes nanoseconds, the API milliseconds: the deduplication key is cut to milliseconds, so that the same alert
 is one alert whichever way it came.
@@ -12,12 +13,76 @@ from datetime import datetime
 from typing import Any
 
 from incident_pipeline.alert_fields import MAX_LABEL, MAX_SUMMARY, digest, one_line, severity_of, text_of
+from incident_pipeline.connectors.base import Question, SourceSettings
+from incident_pipeline.connectors.deadline import Deadline
+from incident_pipeline.connectors.http import HttpClient, bearer
+from incident_pipeline.connectors.promql import quote
+from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import InputError
-from incident_pipeline.models import Alert, AlertStatus, Severity
+from incident_pipeline.models import Alert, AlertStatus, Envelope, EvidenceKind, Severity
 from incident_pipeline.moments import parse_moment
 
 SERVICE_LABELS = ("service", "service_name", "app", "app_kubernetes_io_name", "application", "job")
 ENVIRONMENT_LABELS = ("environment", "env", "stage")
+
+
+class Alertmanager:
+    """The alerts that one Alertmanager holds."""
+
+    def __init__(self, client: HttpClient, name: str = "alertmanager") -> None:
+        self.name = name
+        self.kinds = frozenset({EvidenceKind.RELATED_ALERTS})
+        self._client = client
+
+    async def fetch(self, question: Question) -> Envelope[Any]:
+        """What fires now and began before the window's end; Alertmanager keeps no alert that is over.
+
+        Raises:
+            SourceError: it did not answer.
+        """
+        matchers = environment_matchers(question.alert_labels)
+        params = [("active", "true"), ("silenced", "false"), ("inhibited", "false")]
+        params += [("filter", matcher) for matcher in matchers]
+        answer = await self._client.get("/api/v2/alerts", params, deadline=Deadline(question.seconds))
+        rows, notes = [], []
+        for number, item in enumerate(answer.list(), start=1):
+            try:
+                rows.append(alert_from(item if isinstance(item, Mapping) else {}))
+            except ValueError as error:
+                notes.append(f"alert {number} was skipped: {error}")
+        rows = [alert for alert in rows if alert.started_at < question.window.end]
+        rows.sort(key=lambda alert: abs(alert.started_at - question.around))
+        return answered(
+            question.kind,
+            self.name,
+            rows[: question.limit],
+            window=question.window,
+            query="active alerts" + "".join(f", {matcher}" for matcher in matchers),
+            truncated=len(rows) > question.limit,
+            notes=tuple(notes),
+        )
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.close()
+
+
+def build(settings: SourceSettings) -> Alertmanager:
+    """Alertmanager at `connections.alertmanager.url`.
+
+    Raises:
+        ConfigurationError: the URL is missing or wrong.
+    """
+    headers = bearer(settings.token)
+    client = HttpClient(
+        settings.name, settings.url(), settings.connection, headers=headers, transport=settings.transport
+    )
+    return Alertmanager(client, settings.name)
+
+
+def environment_matchers(labels: Mapping[str, str]) -> list[str]:
+    """Matchers for the environment that the incident's own alert names, by the label that it uses."""
+    return [f"{label}={quote(labels[label])}" for label in ENVIRONMENT_LABELS if labels.get(label)][:1]
 
 
 def alerts_from_webhook(body: Any, *, received_at: datetime | None = None) -> list[Alert]:
@@ -81,7 +146,7 @@ def _numbered(item: Any, number: int, received_at: datetime | None) -> Alert:
 
 
 def _status(item: Mapping[str, Any]) -> AlertStatus:
-    status = item.get("status")
+    status = item.get("status")  # of API v2 an object, and resolved alerts are not in it
     return AlertStatus.RESOLVED if status == "resolved" else AlertStatus.TRIGGERED
 
 

@@ -1,17 +1,20 @@
 """What every source of evidence looks like, so that a new one is one file and one line in the registry.
 
-Belongs here: the question that is asked and the protocol that answers it.
+Belongs here: the question that is asked, the protocol that answers it, and what a connector is built from.
 Does not belong here: anything about one vendor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from incident_pipeline.config import AlertSource, Connection, Scenario
+from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.models import Envelope, EvidenceKind, Model, Window
 
 
@@ -29,6 +32,8 @@ class Question(Model):
     alert_labels: Mapping[str, str] = Field(default_factory=dict)
     limit: int = 1000
     """Rows at most."""
+    seconds: float = 8.0
+    """How long the answer may take; a source that pages returns what it has a little earlier, marked partial."""
     queries: Mapping[str, str] = Field(default_factory=dict)
     """For metrics: name -> the provider's query."""
     focus_patterns: tuple[str, ...] = ()
@@ -40,10 +45,15 @@ class Question(Model):
 class Source(Protocol):
     """One outside system that can answer questions about an incident."""
 
-    name: str
-    """As in the configuration: `prometheus`, `github-actions`."""
-    kinds: frozenset[EvidenceKind]
-    """What it can be asked."""
+    @property
+    def name(self) -> str:
+        """As in the configuration: `prometheus`, `github-actions`."""
+        ...
+
+    @property
+    def kinds(self) -> frozenset[EvidenceKind]:
+        """What it can be asked."""
+        ...
 
     async def fetch(self, question: Question) -> Envelope[Any]:
         """Answer one question.
@@ -57,3 +67,47 @@ class Source(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """What a connector is built from."""
+
+    name: str
+    """As in the configuration."""
+    scenario: Scenario
+    connection: Connection = field(default_factory=Connection)
+    keys: AlertSource = field(default_factory=AlertSource)
+    """The source's own keys below `alerts.sources`, used for its evidence as well."""
+    transport: Any = None
+    """Replaces the network, for tests."""
+
+    @property
+    def token(self) -> SecretStr | None:
+        """The connection's token, else the token or the API key of the alert source of the same name."""
+        return self.connection.token or self.keys.token or self.keys.api_key
+
+    def url(self, default: str | None = None) -> str:
+        """The configured address.
+
+        Raises:
+            ConfigurationError: none is configured, and the system has no public one.
+        """
+        url = self.connection.url or default
+        if url is None:
+            raise ConfigurationError(f"connections.{self.name}.url is not set; write where {self.name} is")
+        return url
+
+    def secret(self, what: str = "token") -> SecretStr:
+        """The token, which the system does not work without.
+
+        Raises:
+            ConfigurationError: none is configured.
+        """
+        if self.token is None:
+            raise ConfigurationError(f"connections.{self.name}.{what} is not set; give it as ${{NAME}}")
+        return self.token
+
+
+Build = Callable[[SourceSettings], Source]
+"""What each connector's module offers as `build`; it opens nothing and raises ConfigurationError for what it lacks."""

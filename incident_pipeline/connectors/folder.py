@@ -1,0 +1,61 @@
+"""An incident folder as a source of every kind of evidence.
+
+It answers with all that the folder has until the end of the window: a recording is what its maker thought worth
+keeping, and its normal part may be older than any lookback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from incident_pipeline.connectors.base import Question
+from incident_pipeline.envelopes import answered
+from incident_pipeline.errors import InputError, PermanentSourceError
+from incident_pipeline.evidence_cut import rows_until
+from incident_pipeline.focus_areas import with_focus_areas
+from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind
+
+
+class FolderSource:
+    """One incident folder; read once, at the first question."""
+
+    def __init__(self, path: Path, load: Callable[[Path], Folder] = load_folder) -> None:
+        self.name = "folder"
+        self.kinds = frozenset(EvidenceKind)
+        self._path = path
+        self._load = load
+        self._folder: Folder | None = None
+        self._reading = asyncio.Lock()
+
+    async def fetch(self, question: Question) -> Envelope[Any]:
+        """The folder's rows of one kind."""
+        folder = await self._read()
+        (envelope,) = getattr(folder.evidence, question.kind.value).envelopes
+        if envelope.status is EnvelopeStatus.UNAVAILABLE:
+            return envelope  # type: ignore[no-any-return]
+        rows = rows_until(question.kind, envelope.rows, _end(question))
+        if question.kind is EvidenceKind.CODE_CHANGES:
+            rows = with_focus_areas(rows, question.focus_areas)
+        about = {"query": envelope.query, "notes": envelope.notes, "window": question.window}
+        return answered(question.kind, envelope.source, rows, **about)
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+    async def _read(self) -> Folder:
+        async with self._reading:
+            if self._folder is None:
+                try:
+                    self._folder = await asyncio.to_thread(self._load, self._path)
+                except InputError as error:
+                    raise PermanentSourceError(str(error)) from error
+        return self._folder
+
+
+def _end(question: Question) -> datetime:
+    return question.window.end
