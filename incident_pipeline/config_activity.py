@@ -13,6 +13,8 @@ from typing import Any
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.config_errors import Location
+from incident_pipeline.connectors.registry import sources_asked
+from incident_pipeline.models import EvidenceKind
 
 Verdict = tuple[str, str]
 """State (active, off, incomplete, inactive) and why."""
@@ -31,13 +33,13 @@ NOT_YET: dict[str, str] = {
 """Keys that are read and checked and that nothing uses yet; `*` is any one name."""
 
 KINDS = {
-    "deployments": "deployments",
-    "code": "code_changes",
-    "flags": "flag_changes",
-    "metrics": "metrics",
-    "logs": "logs",
-    "traces": "traces",
-    "related_alerts": "related_alerts",
+    "deployments": EvidenceKind.DEPLOYMENTS,
+    "code": EvidenceKind.CODE_CHANGES,
+    "flags": EvidenceKind.FLAG_CHANGES,
+    "metrics": EvidenceKind.METRICS,
+    "logs": EvidenceKind.LOGS,
+    "traces": EvidenceKind.TRACES,
+    "related_alerts": EvidenceKind.RELATED_ALERTS,
 }
 """Section of `context` -> the kind of evidence it is about."""
 
@@ -46,7 +48,7 @@ KINDS = {
 class Facts:
     """What this installation can talk to."""
 
-    evidence: Mapping[str, frozenset[str]]
+    evidence: Mapping[str, frozenset[EvidenceKind]]
     """Name of a connector -> the kinds of evidence it has."""
     webhooks: frozenset[str] = frozenset()
     """Sources whose webhooks the receiver understands."""
@@ -88,7 +90,7 @@ def _context(names: Sequence[str], value: Any, scenario: Scenario, facts: Facts)
     kind = KINDS.get(names[1])
     if kind is None:
         return ACTIVE
-    asked = asked_for(scenario, names[1])
+    asked = sources_asked(scenario)[kind]
     if names[2] in ("sources", "provider"):
         return _who_is_asked(kind, asked, scenario, facts)
     able = [name for name in asked if kind in facts.evidence.get(name, ())]
@@ -100,17 +102,7 @@ def _context(names: Sequence[str], value: Any, scenario: Scenario, facts: Facts)
     return ACTIVE if value not in ({}, ()) else ("off", "")
 
 
-def asked_for(scenario: Scenario, section: str) -> tuple[str, ...]:
-    """The sources that are asked for one section of `context`."""
-    part = getattr(scenario.context, section)
-    if section in ("metrics", "logs"):
-        return (part.provider,) if part.provider else ()
-    if section == "code" and part.repositories and not part.sources:
-        return ("git",)
-    return tuple(part.sources)
-
-
-def _who_is_asked(kind: str, asked: Sequence[str], scenario: Scenario, facts: Facts) -> Verdict:
+def _who_is_asked(kind: EvidenceKind, asked: Sequence[str], scenario: Scenario, facts: Facts) -> Verdict:
     said = kind.replace("_", " ")
     if not asked:
         return "off", f"nobody is asked for {said}: a gap in every diagnosis"
@@ -129,7 +121,7 @@ def _connections(names: Sequence[str], _value: Any, scenario: Scenario, facts: F
     system = names[1]
     if system not in facts.evidence:
         return "inactive", f"there is no connector named {system}{_nearest(system, facts.evidence)}"
-    if not any(system in asked_for(scenario, section) for section in KINDS):
+    if not any(system in asked for asked in sources_asked(scenario).values()):
         return "inactive", f"nothing in context asks {system}"
     return ACTIVE
 

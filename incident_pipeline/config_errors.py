@@ -117,7 +117,7 @@ def _what(details: ErrorDetails, shown: Any) -> str:
     bounds = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
     if kind in bounds:
         word, limit = bounds[kind]
-        return f"must be {word} {context[limit]}{_but_is(shown)}"
+        return f"must be {word} {context[limit]:g}{_but_is(shown)}"
     if kind == "string_type":
         return _PLAIN[kind]
     return _PLAIN.get(kind, printable(details["msg"])) + _but_is(shown)

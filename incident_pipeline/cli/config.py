@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from incident_pipeline.cli import context, output
+from incident_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from incident_pipeline.config_activity import Facts
     from incident_pipeline.config_report import KeyReport, Report
+    from incident_pipeline.models import EvidenceKind
 
 _MARKS = {"active": " ", "off": "-", "incomplete": "!", "inactive": "~"}
 
@@ -49,9 +51,22 @@ def schema() -> None:
 def facts() -> Facts:
     """What this installation can talk to."""
     from incident_pipeline.config_activity import Facts
-    from incident_pipeline.connectors.registry import CONNECTORS
+    from incident_pipeline.connectors.registry import connector_names
+    from incident_pipeline.console.webhooks import BUILT_IN
 
-    return Facts({name: frozenset(map(str, connector.kinds)) for name, connector in CONNECTORS.items()})
+    return Facts({name: _kinds(name) for name in connector_names()}, webhooks=frozenset(BUILT_IN))
+
+
+def _kinds(name: str) -> frozenset[EvidenceKind]:
+    """What a connector can be asked; nothing where another package's cannot be loaded."""
+    from incident_pipeline.connectors.registry import connector_named
+
+    try:
+        connector = connector_named(name)
+    except ConfigurationError as error:
+        output.note(str(error))
+        return frozenset()
+    return connector.kinds if connector else frozenset()
 
 
 def _overridden() -> frozenset[str]:

@@ -33,7 +33,7 @@ COMMANDS: dict[str, Command | Group] = {
         },
     ),
     "up": Command(f"{_HERE}.up:up", "Run receiver, Dagster daemon and web server until Ctrl-C."),
-    "alert": Command(f"{_HERE}.incidents:alert", "Send an alert by hand."),
+    "alert": Command(f"{_HERE}.alert:alert", "Send an alert by hand."),
     "incidents": Group(
         "The incidents that are stored.",
         {"list": Command(f"{_HERE}.incidents:list_incidents", "List the incidents, newest first.")},
