@@ -74,7 +74,7 @@ def status_update(
         "summary": markdown(summary_text(incident, since, as_of), 600),
         "cause": _cause(diagnosis),
         "confidence": percent(diagnosis.primary.confidence) if diagnosis.primary else "not determined",
-        "evidence": [markdown(line) for line in _evidence(diagnosis)],
+        "evidence": [line for line in map(markdown, _evidence(diagnosis)) if line] or ["None"],
         "actions": list(_actions(remediation.actions, diagnosis)),
         "timeline": [
             {"at": clock(entry.at, as_of), "text": markdown(entry.text, 160)}
@@ -130,11 +130,15 @@ def _actions(actions: Sequence[RemediationAction], diagnosis: Diagnosis) -> Iter
             "⚡ **Recommended**:" if index == 0 and recommends else "🔧 Alternative:" if recommends else "🔧 Possible:"
         )
         missing = f" (to be found out: {markdown(action.missing, 120)})" if action.missing else ""
-        yield {"mark": mark, "title": markdown(action.title, _TITLE_LIMIT) + missing}
+        yield {"mark": mark, "title": _title(action) + missing}
     for action in talk:
-        yield {"mark": "📞", "title": markdown(action.title, _TITLE_LIMIT)}
+        yield {"mark": "📞", "title": _title(action)}
     if not actions:
         yield {"mark": "📞", "title": "Ask the on-call engineer to look"}
+
+
+def _title(action: RemediationAction) -> str:
+    return markdown(action.title, _TITLE_LIMIT) or action.type.value.replace("_", " ").capitalize()
 
 
 def _told(

@@ -6,7 +6,7 @@ A number that nothing measured reads "not measured".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -186,7 +186,7 @@ def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, as_of
             "category": record.root_cause_category.value if record.root_cause_category else "not determined",
             "description": markdown(record.root_cause, 400) or "not determined",
             "confidence": percent(primary.confidence) if primary else "not determined",
-            "evidence": [markdown(line) for line in record.root_cause_evidence] or ["none"],
+            "evidence": _lines(record.root_cause_evidence, "none"),
         },
         "resolution": {
             "text": markdown(record.resolution, 600),
@@ -194,12 +194,17 @@ def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, as_of
             "time_to_resolve": _span(record.time_to_resolve_seconds, NOT_MEASURED),
             "verified_by": markdown(record.verified_by or "") or "not on record",
         },
-        "lessons": [markdown(line) for line in record.lessons_learned] or ["none on record"],
+        "lessons": _lines(record.lessons_learned, "none on record"),
         "action_items": [_item(item) for item in record.action_items],
         "key_logs": [code(line, 500) for line in record.key_logs] or ["none stored"],
-        "key_metrics": [markdown(line) for line in record.key_metrics] or ["none stored"],
+        "key_metrics": _lines(record.key_metrics, "none stored"),
         "links": [_link(line) for line in record.links] or ["none stored"],
     }
+
+
+def _lines(texts: Sequence[str], none: str) -> list[str]:
+    """Bullets that hold something: an empty one would turn the line above it into a heading."""
+    return [line for line in map(markdown, texts) if line] or [none]
 
 
 def _span(seconds: float | None, unknown: str) -> str:
