@@ -150,10 +150,10 @@ class Claims(InboxBase):
             claim = _claim_row(connection, claim_id)
             if claim["state"] not in LIVE_CLAIM_STATES:
                 return False
-            _set(connection, claim_id, state="lost", finished_at=stamp(now), error="it could not be launched")
+            _set(connection, claim_id, state="put_back", finished_at=stamp(now), again=False)
             incident = incident_row(connection, claim["incident_id"])
-            due = {"due_at": stamp(now), "due_since": claim["claimed_at"], "due_job": claim["job"]}
-            _change(connection, incident, {**due, "due_reason": claim["reason"]})
+            if incident["status"] != IncidentStatus.MERGED.value:
+                make_due(connection, incident, claim["claimed_at"], claim["job"], claim["reason"])
             return True
 
     def _after_success(self, connection: sa.Connection, claim: Row, incident: Row, now: float) -> None:

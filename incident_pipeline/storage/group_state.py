@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from incident_pipeline.grouping import Arrival, Grouping, Key, KeyState, OpenIncident, Rules, Track
+from incident_pipeline.grouping import Known
+from incident_pipeline.grouping_values import Arrival, Grouping, Key, KeyState, OpenIncident, Rules, Track
 from incident_pipeline.models import IncidentStatus, Severity
 from incident_pipeline.storage.absorb import absorb
 from incident_pipeline.storage.database import upsert
@@ -24,28 +25,32 @@ SPACING = 10.0
 """Seconds between a diagnosis and the next one because an alert joined; doubles each time."""
 
 
-def load_keys(connection: sa.Connection, arrivals: Sequence[Arrival]) -> dict[Key, KeyState]:
-    """The states of the dedup keys of these alerts, as far as they are known."""
-    wanted = {arrival.key for arrival in arrivals}
-    known: dict[Key, KeyState] = {}
-    for some in batches(sorted({dedup_key for _, dedup_key in wanted})):
-        for row in connection.execute(alert_keys.select().where(alert_keys.c.dedup_key.in_(some))).mappings():
-            key = (row["source"], row["dedup_key"])
-            if key in wanted:
-                known[key] = KeyState(row["incident_id"], row["active"], row["at"])
-    return known
-
-
-def load_incidents(
-    connection: sa.Connection, arrivals: Sequence[Arrival], known: Mapping[Key, KeyState], rules: Rules
-) -> list[OpenIncident]:
-    """Every incident that these alerts may join: by key, or because it was active near one of them."""
-    names = {state.incident_id for state in known.values()}
+def load(connection: sa.Connection, arrivals: Sequence[Arrival], rules: Rules) -> Known:
+    """What these alerts may join: by a name they share, or because it was active near one of them."""
+    dedup_keys, source_ids = _keys(connection, arrivals)
+    names = {state.incident_id for state in (*dedup_keys.values(), *source_ids.values())}
     for start, end in _spans((arrival.started_at for arrival in arrivals), max(rules.window, rules.flap_window)):
         near = (incidents.c.started_at <= end) & (incidents.c.last_alert_at >= start)
         query = sa.select(incidents.c.incident_id).where(near, incidents.c.status != IncidentStatus.MERGED.value)
         names.update(connection.execute(query).scalars())
-    return [incident for some in batches(sorted(names)) for incident in _incidents(connection, some)]
+    loaded = [incident for some in batches(sorted(names)) for incident in _incidents(connection, some)]
+    return Known(loaded, dedup_keys, source_ids)
+
+
+def _keys(connection: sa.Connection, arrivals: Sequence[Arrival]) -> tuple[dict[Key, KeyState], dict[Key, KeyState]]:
+    """What was said last under the dedup keys and under the source ids of these alerts."""
+    wanted, same = {arrival.key for arrival in arrivals}, {arrival.same_alert for arrival in arrivals}
+    dedup_keys: dict[Key, KeyState] = {}
+    source_ids: dict[Key, KeyState] = {}
+    for column, values in ((alert_keys.c.dedup_key, wanted), (alert_keys.c.source_id, same)):
+        for some in batches(sorted({value for _, value in values})):
+            for row in connection.execute(alert_keys.select().where(column.in_(some))).mappings():
+                state = KeyState(row["incident_id"], row["source_id"], row["active"], row["at"])
+                dedup_keys[row["source"], row["dedup_key"]] = state
+                alert = (row["source"], row["source_id"])
+                if alert not in source_ids or source_ids[alert].at < state.at:
+                    source_ids[alert] = state
+    return dedup_keys, source_ids
 
 
 def _spans(moments: Iterable[float], margin: float) -> list[tuple[float, float]]:
@@ -110,10 +115,17 @@ def store(connection: sa.Connection, decided: Grouping, received: Mapping[int, R
         connection,
         alert_keys,
         [
-            {"source": s, "dedup_key": k, "incident_id": state.incident_id, "active": state.active, "at": state.at}
-            for (s, k), state in decided.keys.items()
+            {
+                "source": source,
+                "dedup_key": dedup_key,
+                "source_id": state.source_id,
+                "incident_id": state.incident_id,
+                "active": state.active,
+                "at": state.at,
+            }
+            for (source, dedup_key), state in decided.keys.items()
         ],
-        ("incident_id", "active", "at"),
+        ("source_id", "incident_id", "active", "at"),
     )
 
 

@@ -20,9 +20,11 @@ MAX_RAW = 65_536
 """Characters of a raw payload that are worth keeping."""
 
 
-def alert_row(alert: Alert, now: datetime) -> dict[str, Any]:
-    """The row of one delivery; secrets are gone, the same delivery gives the same `delivery`."""
-    received = alert.received_at or now
+def alert_row(alert: Alert, received_at: datetime) -> dict[str, Any]:
+    """The row of one delivery; secrets are gone, the same delivery gives the same `delivery`.
+
+    What the sender says of when it was received does not count.
+    """
     started, resolved = stamp(alert.started_at), stamp(alert.resolved_at) if alert.resolved_at else None
     identity = (alert.source, alert.source_id, started)
     return {
@@ -39,7 +41,7 @@ def alert_row(alert: Alert, now: datetime) -> dict[str, Any]:
         "environment": _text(alert.environment) if alert.environment else None,
         "labels": json.dumps(redact_value(alert.labels), ensure_ascii=False) if alert.labels else "{}",
         "started_at": started,
-        "received_at": stamp(received),
+        "received_at": stamp(received_at),
         "resolved_at": resolved,
         "url": _text(alert.url) if alert.url else None,
         "raw": _raw(alert.raw),

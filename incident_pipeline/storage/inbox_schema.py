@@ -112,11 +112,13 @@ alert_keys = sa.Table(
     metadata,
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("dedup_key", sa.Text, primary_key=True),
+    sa.Column("source_id", sa.Text, nullable=False),
     sa.Column("incident_id", sa.String(128), nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     _moment("at", nullable=False),
 )
 sa.Index("alert_keys_by_incident", alert_keys.c.incident_id)
+sa.Index("alert_keys_by_source_id", alert_keys.c.source_id)
 
 tracks = sa.Table(
     "tracks",

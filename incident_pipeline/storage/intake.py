@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from incident_pipeline.config import Alerts
-from incident_pipeline.grouping import Arrival, Grouping, Rules, ServiceGraph, group_alerts
+from incident_pipeline.grouping import group_alerts
+from incident_pipeline.grouping_edges import ServiceGraph
+from incident_pipeline.grouping_values import Arrival, Grouping, Rules
 from incident_pipeline.models import Alert, Service
 from incident_pipeline.storage.adoption import adopt_rows
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.group_state import load_incidents, load_keys, store
+from incident_pipeline.storage.group_state import load, store
 from incident_pipeline.storage.inbox_base import InboxBase, count, stamp
 from incident_pipeline.storage.inbox_rows import alert_of, alert_row
 from incident_pipeline.storage.inbox_schema import alerts
@@ -62,12 +64,24 @@ class Intake(InboxBase):
         Raises:
             StoreError: nothing was stored.
         """
-        rows = {row["delivery"]: row for row in (alert_row(alert, now) for alert in received)}
+        return self.accept_rows(self.prepare(received, now))
+
+    def prepare(self, received: Sequence[Alert], now: datetime) -> list[dict[str, Any]]:
+        """Alerts as `accept_rows` takes them: redacted, received now. Touches no database.
+
+        Raises:
+            ValueError: an alert that no database can hold.
+        """
+        return [alert_row(alert, now) for alert in received]
+
+    def accept_rows(self, rows: Sequence[dict[str, Any]]) -> int:
+        """What `accept` does, for alerts that were prepared before."""
+        distinct = {row["delivery"]: row for row in rows}
         if rows:
             with self._database.write() as connection:
-                upsert(connection, alerts, list(rows.values()), {"deliveries": alerts.c.deliveries + 1})
-                count(connection, "alerts_accepted", len(received))
-        return len(received)
+                upsert(connection, alerts, list(distinct.values()), {"deliveries": alerts.c.deliveries + 1})
+                count(connection, "alerts_accepted", len(rows))
+        return len(rows)
 
     def group(self, now: datetime, settings: Alerts, catalogue: Sequence[Service] = ()) -> GroupingResult:
         """Put every alert that has no incident yet into one; any number of processes may call it at once."""
@@ -98,9 +112,7 @@ class Intake(InboxBase):
             def name_incident(arrival: Arrival) -> str:
                 return free_name(connection, alert_of(received[arrival.alert_id]), taken)
 
-            known = load_keys(connection, arrivals)
-            nearby = load_incidents(connection, arrivals, known, rules)
-            decided = group_alerts(arrivals, nearby, known, rules, graph, name_incident)
+            decided = group_alerts(arrivals, load(connection, arrivals, rules), rules, graph, name_incident)
             store(connection, decided, received, stamp(now), quiet)
             return _result(decided, len(rows))
 
@@ -115,7 +127,7 @@ class Intake(InboxBase):
         Raises:
             InputError: there are no alerts.
         """
-        rows = [alert_row(alert, now) for alert in received]
+        rows = [alert_row(alert, alert.received_at or now) for alert in received]
         with self._database.write() as connection:
             return adopt_rows(connection, received, rows, stamp(now), replayed_from)
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from incident_pipeline.errors import InputError
-from incident_pipeline.grouping import wording
+from incident_pipeline.grouping_values import wording
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.inbox_base import ENDED, RESPOND, Row, batches, incident_row, make_due, note

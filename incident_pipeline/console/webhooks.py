@@ -1,0 +1,68 @@
+"""Which webhooks are understood, by the source's name in the URL.
+
+Belongs here: the table from names to readers. Does not belong here: what any payload looks like; its connector knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from incident_pipeline.config import Alerts
+from incident_pipeline.connectors.alertmanager import alerts_from_webhook
+from incident_pipeline.connectors.custom import alerts_from_custom, compiled_mapping
+from incident_pipeline.errors import NotFoundError
+from incident_pipeline.models import Alert
+
+Reader = Callable[[Any, datetime], list[Alert]]
+"""A parsed body and when it came; raises InputError."""
+
+
+def _alertmanager(body: Any, received_at: datetime) -> list[Alert]:
+    return alerts_from_webhook(body, received_at=received_at)
+
+
+def _custom(body: Any, received_at: datetime) -> list[Alert]:
+    return alerts_from_custom(body, received_at=received_at)
+
+
+def _mapped(mapping: dict[str, str], source: str, body: Any, received_at: datetime) -> list[Alert]:
+    return alerts_from_custom(body, mapping, source=source, received_at=received_at)
+
+
+BUILT_IN: dict[str, Reader] = {"alertmanager": _alertmanager, "custom": _custom}
+
+
+class Webhooks:
+    """The readers of one configuration."""
+
+    def __init__(self, settings: Alerts) -> None:
+        """Check every mapping once.
+
+        Raises:
+            ConfigurationError: an expression of a mapping is wrong.
+        """
+        self._readers = dict(BUILT_IN)
+        self._off = frozenset(name for name, source in settings.sources.items() if not source.enabled)
+        self._without = frozenset(settings.sources) - set(BUILT_IN)
+        for name, source in settings.sources.items():
+            if source.mapping:
+                compiled_mapping(source.mapping, name)
+                self._readers[name] = partial(_mapped, dict(source.mapping), name)
+
+    def reader(self, source: str) -> Reader:
+        """Who reads the bodies of a source.
+
+        Raises:
+            NotFoundError: nobody does.
+        """
+        if source in self._off:
+            raise NotFoundError(f"source {source} is switched off; set alerts.sources.{source}.enabled")
+        if source in self._readers:
+            return self._readers[source]
+        if source in self._without:
+            raise NotFoundError(f"source {source} takes no webhooks without alerts.sources.{source}.mapping")
+        known = ", ".join(sorted(set(self._readers) - self._off))
+        raise NotFoundError(f"there is no source of this name; webhooks are taken for: {known}")
