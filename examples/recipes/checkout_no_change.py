@@ -78,51 +78,25 @@ def record() -> Recording:
 
 
 def _changes(it: Recording) -> None:
-    carousel, text, docs = it.sha(), it.sha(), it.sha()
-    for sha, service, hour, minute, message, files, diff in (
-        (docs, "orders", 9, 40, "Explain the retention of orders", ["docs/retention.md"], None),
-        (
-            carousel,
-            "recommendations",
-            16,
-            55,
-            "Ten items in the carousel",
-            ["recommendations/carousel.py"],
-            _RECOMMENDATIONS_DIFF,
-        ),
-        (text, "checkout", 18, 32, "Friendlier confirmation mail", ["checkout/templates/confirmation.txt"], _TEXT_DIFF),
-    ):
-        it.changes.append(
-            {
-                "sha": sha,
-                "author": f"{service}-developer",
-                "committed_at": stamp(DAY + timedelta(hours=hour, minutes=minute)),
-                "message": message,
-                "files": files,
-                "diff": diff,
-                "repository": f"shop/{service}",
-                "service": service,
-            }
-        )
-    for name, service, version, previous, sha, finished in (
-        ("deploy-51d0c7", "orders", "v4.2.0", "v4.1.9", docs, DAY + timedelta(hours=10, minutes=15)),
-        ("deploy-e4f718", "recommendations", "v0.44.0", "v0.43.2", carousel, SURGE - timedelta(minutes=6)),
-    ):
-        it.deployments.append(
-            {
-                "id": name,
-                "service": service,
-                "environment": "production",
-                "version": version,
-                "previous_version": previous,
-                "commit_sha": sha,
-                "status": "success",
-                "strategy": "rolling",
-                "started_at": stamp(finished - timedelta(minutes=3)),
-                "finished_at": stamp(finished),
-                "actor": "release-pipeline",
-            }
-        )
+    docs = it.commit(
+        DAY + timedelta(hours=9, minutes=40), "orders", "Explain the retention of orders", ["docs/retention.md"]
+    )
+    carousel = it.commit(
+        DAY + timedelta(hours=16, minutes=55),
+        "recommendations",
+        "Ten items in the carousel",
+        ["recommendations/carousel.py"],
+        _RECOMMENDATIONS_DIFF,
+    )
+    text = it.commit(
+        DAY + timedelta(hours=18, minutes=32),
+        "checkout",
+        "Friendlier confirmation mail",
+        ["checkout/templates/confirmation.txt"],
+        _TEXT_DIFF,
+    )
+    it.release("deploy-51d0c7", "orders", ("v4.1.9", "v4.2.0"), docs, DAY + timedelta(hours=10, minutes=15))
+    it.release("deploy-e4f718", "recommendations", ("v0.43.2", "v0.44.0"), carousel, SURGE - timedelta(minutes=6))
     it.truth = {
         "root_cause_service": "orders-db",
         "root_cause_metric": "connections_used",

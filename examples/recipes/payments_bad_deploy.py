@@ -14,8 +14,8 @@ from recipes.recording import Recording, from_then, stamp
 DAY = datetime(2026, 3, 17, tzinfo=UTC)
 ONSET = DAY + timedelta(hours=14, minutes=32)
 
-_VALIDATION_DIFF = """--- a/payments/validation.py
-+++ b/payments/validation.py
+_VALIDATION_DIFF = """--- a/payment/validation.py
++++ b/payment/validation.py
 @@ -71,9 +71,21 @@ class PaymentValidator:
      def validate(self, payment: Payment) -> None:
          self._check_amount(payment)
@@ -32,8 +32,8 @@ _VALIDATION_DIFF = """--- a/payments/validation.py
 +        rule = self._rules.postal_code[address.country]
 +        if not rule.match(address.postal_code):
 +            raise InvalidPayment("postal code does not match the country")
---- a/payments/rules.py
-+++ b/payments/rules.py
+--- a/payment/rules.py
++++ b/payment/rules.py
 @@ -18,4 +18,6 @@ class Rules:
      refresh_seconds: int = 300
      currencies: frozenset[str] = frozenset()
@@ -95,71 +95,28 @@ def record() -> Recording:
 
 
 def _changes(it: Recording) -> None:
-    def at(hour: int, minute: int) -> str:
-        return stamp(DAY + timedelta(hours=hour, minutes=minute))
+    def at(hour: int, minute: int) -> datetime:
+        return DAY + timedelta(hours=hour, minutes=minute)
 
-    def change(when: str, service: str, message: str, files: list[str], diff: str | None) -> str:
-        sha = it.sha()
-        it.changes.append(
-            {
-                "sha": sha,
-                "author": f"{service}-developer",
-                "committed_at": when,
-                "message": message,
-                "files": files,
-                "diff": diff,
-                "repository": f"shop/{service}",
-                "service": service,
-            }
-        )
-        return sha
-
-    change(at(9, 12), "payments", "Describe the refund states in the README", ["README.md"], None)
-    ledger = change(at(10, 5), "ledger", "Update python-dateutil", ["ledger/requirements.txt"], _LEDGER_DIFF)
-    web = change(at(11, 20), "web", "Spring banner on the home page", ["web/templates/home.html"], _BANNER_DIFF)
-    change(at(12, 41), "checkout", "Test the empty basket", ["tests/test_basket.py"], None)
-    faulty = change(
+    it.commit(at(9, 12), "payments", "Describe the refund states in the README", ["README.md"])
+    ledger = it.commit(at(10, 5), "ledger", "Update python-dateutil", ["ledger/requirements.txt"], _LEDGER_DIFF)
+    web = it.commit(at(11, 20), "web", "Spring banner on the home page", ["web/templates/home.html"], _BANNER_DIFF)
+    it.commit(at(12, 41), "checkout", "Test the empty basket", ["tests/test_basket.py"])
+    faulty = it.commit(
         at(13, 47),
         "payments",
         "Validate the postal code of the billing address before charging",
-        ["payments/validation.py", "payments/rules.py", "tests/test_validation.py"],
+        ["payment/validation.py", "payment/rules.py", "tests/test_validation.py"],
         _VALIDATION_DIFF,
     )
-    catalog = change(
+    catalog = it.commit(
         at(13, 58), "catalog", "Stable order of equally popular items", ["catalog/sorting.py"], _CATALOG_DIFF
     )
-    releases = (
-        ("deploy-7d41e0", "ledger", "v1.18.2", "v1.18.1", ledger, at(11, 2), at(11, 6)),
-        ("deploy-90c2fa", "web", "v5.31.0", "v5.30.2", web, at(13, 36), at(13, 41)),
-        ("deploy-abc123", "payments", "v2.3.5", "v2.3.4", faulty, at(14, 24), at(14, 28)),
-        ("deploy-b8e655", "catalog", "v3.9.1", "v3.9.0", catalog, at(14, 27), at(14, 30)),
-    )
-    it.deployments = [
-        {
-            "id": name,
-            "service": service,
-            "environment": "production",
-            "version": version,
-            "previous_version": previous,
-            "commit_sha": sha,
-            "status": "success",
-            "strategy": "rolling",
-            "started_at": started,
-            "finished_at": finished,
-            "actor": "release-pipeline",
-        }
-        for name, service, version, previous, sha, started, finished in releases
-    ]
-    it.flags = [
-        {
-            "name": "gift_wrapping",
-            "service": "checkout",
-            "value": "on",
-            "previous_value": "off",
-            "changed_at": at(11, 45),
-            "actor": "storefront team",
-        }
-    ]
+    it.release("deploy-7d41e0", "ledger", ("v1.18.1", "v1.18.2"), ledger, at(11, 6))
+    it.release("deploy-90c2fa", "web", ("v5.30.2", "v5.31.0"), web, at(13, 41))
+    it.release("deploy-abc123", "payments", ("v2.3.4", "v2.3.5"), faulty, at(14, 28))
+    it.release("deploy-b8e655", "catalog", ("v3.9.0", "v3.9.1"), catalog, at(14, 30))
+    it.turn("gift_wrapping", "checkout", at(11, 45), "storefront team")
     it.truth = {
         "root_cause_service": "payments",
         "root_cause_change": faulty,
@@ -248,7 +205,7 @@ def _logs(it: Recording) -> None:
         8.0,
         lambda r: (
             f"POST /v1/charges 500: AttributeError: 'NoneType' object has no attribute 'country' "
-            f"(payments/validation.py:87 in _check_billing_address) charge ch_{r.getrandbits(40):010x}"
+            f"(payment/validation.py:87 in _check_billing_address) charge ch_{r.getrandbits(40):010x}"
         ),
         **after,
     )

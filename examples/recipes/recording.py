@@ -67,13 +67,57 @@ class Recording:
         self._logs: list[tuple[datetime, dict[str, Any]]] = []
         self._spans: list[tuple[datetime, dict[str, Any]]] = []
 
-    def sha(self) -> str:
-        """A commit's hash."""
-        return f"{self.random.getrandbits(160):040x}"
-
     def hex(self, digits: int = 8) -> str:
         """An identifier."""
         return f"{self.random.getrandbits(digits * 4):0{digits}x}"
+
+    def commit(self, at: datetime, service: str, message: str, files: list[str], diff: str | None = None) -> str:
+        """A code change; answers its hash."""
+        sha = f"{self.random.getrandbits(160):040x}"
+        self.changes.append(
+            {
+                "sha": sha,
+                "author": f"{service}-developer",
+                "committed_at": stamp(at),
+                "message": message,
+                "files": files,
+                "diff": diff,
+                "repository": f"shop/{service}",
+                "service": service,
+            }
+        )
+        return sha
+
+    def release(self, name: str, service: str, versions: tuple[str, str], sha: str, at: datetime) -> None:
+        """A deployment from one version to the next, complete at a time."""
+        self.deployments.append(
+            {
+                "id": name,
+                "service": service,
+                "environment": "production",
+                "version": versions[1],
+                "previous_version": versions[0],
+                "commit_sha": sha,
+                "status": "success",
+                "strategy": "rolling",
+                "started_at": stamp(at - timedelta(minutes=4)),
+                "finished_at": stamp(at),
+                "actor": "release-pipeline",
+            }
+        )
+
+    def turn(self, flag: str, service: str, at: datetime, actor: str) -> None:
+        """A feature flag goes on."""
+        self.flags.append(
+            {
+                "name": flag,
+                "service": service,
+                "value": "on",
+                "previous_value": "off",
+                "changed_at": stamp(at),
+                "actor": actor,
+            }
+        )
 
     def series(
         self,

@@ -67,74 +67,20 @@ def record() -> Recording:
 
 
 def _changes(it: Recording) -> None:
-    ranking, export = it.sha(), it.sha()
-    for sha, service, at, message, files, diff in (
-        (
-            ranking,
-            "search",
-            DAY - timedelta(hours=8),
-            "Semantic ranking behind a flag, off",
-            ["search/ranking.py"],
-            _RANKING_DIFF,
-        ),
-        (
-            export,
-            "catalog",
-            DAY + timedelta(hours=8, minutes=37),
-            "Semicolons in the export",
-            ["catalog/export.py"],
-            _CATALOG_DIFF,
-        ),
-    ):
-        it.changes.append(
-            {
-                "sha": sha,
-                "author": f"{service}-developer",
-                "committed_at": stamp(at),
-                "message": message,
-                "files": files,
-                "diff": diff,
-                "repository": f"shop/{service}",
-                "service": service,
-            }
-        )
-    for name, service, version, previous, sha, finished in (
-        ("deploy-2f6b90", "search", "v11.4.0", "v11.3.7", ranking, DAY + timedelta(hours=7, minutes=4)),
-        ("deploy-c0a15d", "catalog", "v3.12.0", "v3.11.4", export, TURNED - timedelta(minutes=8)),
-    ):
-        it.deployments.append(
-            {
-                "id": name,
-                "service": service,
-                "environment": "production",
-                "version": version,
-                "previous_version": previous,
-                "commit_sha": sha,
-                "status": "success",
-                "strategy": "rolling",
-                "started_at": stamp(finished - timedelta(minutes=4)),
-                "finished_at": stamp(finished),
-                "actor": "release-pipeline",
-            }
-        )
-    it.flags = [
-        {
-            "name": "dark_mode",
-            "service": "accounts",
-            "value": "on",
-            "previous_value": "off",
-            "changed_at": stamp(DAY + timedelta(hours=8, minutes=20)),
-            "actor": "accounts team",
-        },
-        {
-            "name": "semantic_ranking",
-            "service": "search",
-            "value": "on",
-            "previous_value": "off",
-            "changed_at": stamp(TURNED),
-            "actor": "search team",
-        },
-    ]
+    ranking = it.commit(
+        DAY - timedelta(hours=8), "search", "Semantic ranking behind a flag, off", ["search/ranking.py"], _RANKING_DIFF
+    )
+    export = it.commit(
+        DAY + timedelta(hours=8, minutes=37),
+        "catalog",
+        "Semicolons in the export",
+        ["catalog/export.py"],
+        _CATALOG_DIFF,
+    )
+    it.release("deploy-2f6b90", "search", ("v11.3.7", "v11.4.0"), ranking, DAY + timedelta(hours=7, minutes=4))
+    it.release("deploy-c0a15d", "catalog", ("v3.11.4", "v3.12.0"), export, TURNED - timedelta(minutes=8))
+    it.turn("dark_mode", "accounts", DAY + timedelta(hours=8, minutes=20), "accounts team")
+    it.turn("semantic_ranking", "search", TURNED, "search team")
     it.truth = {
         "root_cause_service": "search",
         "root_cause_metric": "cpu_percent",
