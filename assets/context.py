@@ -60,7 +60,14 @@ def evidence(
     application = responder.application
     kinds = sorted(EvidenceKind(key.to_user_string()) for key in context.selected_asset_keys)
     folder = Path(incident.replayed_from) if incident.replayed_from else None
-    gathered = gather_now(kinds, application.sources(folder), incident, application.scenario, responder.clock)
+    gathered = gather_now(
+        kinds,
+        application.sources(folder),
+        incident,
+        application.scenario,
+        responder.clock,
+        catalogue=application.catalogue,
+    )
     responder.versions.write(context.partition_key, {k.value: gathered[k] for k in kinds}, code_versions(context))
     for kind in kinds:
         yield result(kind.value, gathered[kind], evidence_facts(gathered[kind]), [answered(gathered[kind])])

@@ -89,12 +89,15 @@ def _run(instance: dg.DagsterInstance, application: Application, job: str, incid
 
 
 def _first_failure(outcome: dg.ExecuteInProcessResult) -> str:
+    """The innermost reason of the first thing that failed, on one line."""
     for event in outcome.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            cause = error.cause if error and error.cause else error
-            return f"step {event.step_key}: {cause.message.strip() if cause else 'no reason was recorded'}"
-    return "see the run in the Dagster UI"
+        if event.is_step_failure or event.is_job_failure:
+            error = getattr(event.event_specific_data, "error", None)
+            while error is not None and error.cause is not None:
+                error = error.cause
+            where = f"step {event.step_key}: " if event.step_key else ""
+            return where + (" ".join(error.message.split()) if error else "no reason was recorded")
+    return "the Dagster UI shows why"
 
 
 def _alerts_until(folder: Folder, as_of: datetime) -> list[Alert]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from incident_pipeline.config import KnowledgeBaseSettings
+from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.models import (
     Diagnosis,
     Evidence,
@@ -138,6 +140,27 @@ def remember(knowledge_base: KnowledgeBase, entry: KnowledgeBaseEntry) -> str:
         category=entry.category.value if entry.category else None,
     )
     return knowledge_base.add([document], signatures=[past]).version
+
+
+def read_sources(knowledge_base: KnowledgeBase, settings: KnowledgeBaseSettings) -> dict[str, int]:
+    """Read the starter corpus and the configured folders; what is unchanged costs nothing.
+
+    Returns:
+        How many documents are new, changed, unchanged, and how many files were skipped.
+    """
+    from kb.reading import read_paths, starter_documents
+
+    try:
+        reading = read_paths(settings.sources)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"knowledge_base.sources: {error.filename} does not exist") from error
+    added = knowledge_base.add([*starter_documents(), *reading.documents])
+    return {
+        "new": added.new,
+        "changed": added.changed,
+        "unchanged": added.unchanged,
+        "skipped files": len(reading.skipped),
+    }
 
 
 def _question(incident: Incident, diagnosis: Diagnosis, symptoms: Symptoms) -> str:

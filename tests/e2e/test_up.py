@@ -1,0 +1,76 @@
+"""`incident-pipeline up` as a user runs it: an alert comes in over HTTP, a status update is stored."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from incident_pipeline.storage.incident_store import IncidentStore
+from tests.e2e.stack import Stack, running, wait_for
+
+ONE_DIAGNOSIS = "scenario:\n  diagnosis:\n    updates: [0s]\n"
+
+
+def alert(number: int, service: str) -> dict[str, str]:
+    return {
+        "source": "custom",
+        "source_id": f"alert-{number}",
+        "dedup_key": f"errors-{service}",
+        "title": f"Errors in {service}",
+        "summary": f"{service} answers with errors",
+        "severity": "P2",
+        "status": "triggered",
+        "service": service,
+        "environment": "production",
+        "started_at": "2026-11-20T14:35:00Z",
+    }
+
+
+@pytest.mark.timeout(300)
+def test_eight_incidents_at_once_are_diagnosed_and_none_is_mixed_up(tmp_path: Path) -> None:
+    services = [f"service-{letter}" for letter in "abcdefgh"]
+    with running(tmp_path, ONE_DIAGNOSIS) as stack:
+        assert stack.send([alert(number, service) for number, service in enumerate(services)]) == 202
+        records = stack.wait_diagnosed(8, seconds=120)
+        assert sorted(record.services for record in records) == [(service,) for service in services]
+        store = IncidentStore(stack.data_dir / "incidents")
+        for record in records:
+            incident = store.read(record.incident_id, "incident")
+            update = store.read(record.incident_id, "status_update").markdown
+            assert [a.service for a in incident.alerts] == list(record.services)
+            assert f"Errors in {record.services[0]}" in update
+            assert not any(f"Errors in {other}" in update for other in services if other not in record.services)
+            assert len(record.run_ids) == 1
+        seconds = stack.stop()
+        assert stack.process.returncode == 0
+        assert seconds < 10
+
+
+@pytest.mark.timeout(300)
+def test_resolved_alert_closes_its_incident_out(tmp_path: Path) -> None:
+    with running(tmp_path, ONE_DIAGNOSIS) as stack:
+        assert stack.send(alert(1, "payments")) == 202
+        [record] = stack.wait_diagnosed(1, seconds=60)
+        assert stack.send({**alert(1, "payments"), "status": "resolved", "resolved_at": "2026-11-20T15:05:00Z"}) == 202
+        store = IncidentStore(stack.data_dir / "incidents")
+
+        def postmortem() -> str | None:
+            made = store.materializations(record.incident_id, "knowledge_base_entry")
+            return store.read(record.incident_id, "postmortem").markdown if made else None
+
+        text = wait_for("postmortem", postmortem, seconds=60)
+        assert "Errors in payments" in text
+        assert "not measured" in text
+
+
+@pytest.mark.timeout(300)
+def test_a_second_start_says_which_port_is_taken(tmp_path: Path) -> None:
+    with running(tmp_path, ONE_DIAGNOSIS) as stack:
+        other = Stack(tmp_path / "other", stack.config)
+        port = int(stack.receiver.rpartition(":")[2])
+        with pytest.raises(AssertionError):
+            other.start(receiver_port=port)
+        assert other.process.wait(30) == 2
+        other.process.send_signal(signal.SIGTERM)
