@@ -39,4 +39,4 @@ def _more_alerts(alerts: Sequence[Alert]) -> str:
     named, rest = services[:_SERVICES_NAMED], len(services) - _SERVICES_NAMED
     if rest > 0:
         named.append(count(rest, "more service"))
-    return f" {len(different)} alerts{f' in {listed(named)}' if named else ''}."
+    return f" {len(different):,} alerts{f' in {listed(named)}' if named else ''}."
