@@ -13,7 +13,6 @@ from typing import Any
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.config_errors import Location
-from incident_pipeline.connectors.registry import sources_asked
 from incident_pipeline.models import EvidenceKind
 
 Verdict = tuple[str, str]
@@ -22,15 +21,23 @@ Verdict = tuple[str, str]
 ACTIVE: Verdict = ("active", "")
 
 NOT_YET: dict[str, str] = {
+    "alerts.sources.*.app_key": "no connector takes a second key yet",
+    "alerts.sources.*.channel": "no connector reads a channel yet",
     "alerts.sources.*.poll_interval": "alerts are taken from webhooks alone; polling follows with the connectors",
-    "remediation.actions.*.require_approval": "actions are proposed and wait; nothing is executed yet",
-    "remediation.policy": "nothing is executed yet, so nothing can be excepted from asking",
-    "remediation.approvers": "approvals are not taken yet",
     "remediation.communication.slack_channel": "updates are stored and shown; posting to Slack is not connected yet",
+    "remediation.approvers": "approvals are not taken yet",
+    "remediation.shadow": "nobody is told anything yet, with it or without it",
+    "knowledge_base.model": "the model that is installed with the application is used, whatever this says",
     "retention": "`prune` is not there yet",
     "archive_after": "`prune` is not there yet",
 }
 """Keys that are read and checked and that nothing uses yet; `*` is any one name."""
+
+REMARKS: dict[str, str] = {
+    "remediation.actions.*.require_approval": "nothing is executed yet: every action waits",
+    "remediation.policy": "nothing is executed yet: every action waits",
+}
+"""Keys that are used, and that do less than their name says."""
 
 KINDS = {
     "deployments": EvidenceKind.DEPLOYMENTS,
@@ -43,34 +50,61 @@ KINDS = {
 }
 """Section of `context` -> the kind of evidence it is about."""
 
+WEIGHTS = ("focus_areas", "focus_patterns")
+"""Keys of `context` that also weigh the evidence of incident folders."""
+
 
 @dataclass(frozen=True)
 class Facts:
-    """What this installation can talk to."""
+    """What this installation can do with one configuration."""
 
-    evidence: Mapping[str, frozenset[EvidenceKind]]
-    """Name of a connector -> the kinds of evidence it has."""
+    asked: Mapping[EvidenceKind, Mapping[str, str]]
+    """Kind -> the sources that are asked for it, each with the reason why it cannot be asked, empty where it can."""
+    connectors: frozenset[str]
+    """Systems that there is a connector for."""
     webhooks: frozenset[str] = frozenset()
-    """Sources whose webhooks the receiver understands."""
+    """Sources whose webhooks the receiver understands without a mapping."""
+
+
+def facts_of(scenario: Scenario) -> Facts:
+    """What this installation can do with a configuration; nothing is opened or asked."""
+    from incident_pipeline.connectors.registry import UnavailableSource, build_sources, connector_names
+    from incident_pipeline.console.webhooks import BUILT_IN
+
+    asked = {
+        kind: {source.name: source.reason if isinstance(source, UnavailableSource) else "" for source in sources}
+        for kind, sources in build_sources(scenario).items()
+    }
+    return Facts(asked, frozenset(connector_names()), frozenset(BUILT_IN))
 
 
 def judge(where: Location, value: Any, scenario: Scenario, facts: Facts) -> Verdict:
     """Whether the key has an effect now."""
     names = [str(step) for step in where]
-    for pattern, why in NOT_YET.items():
-        if matches(pattern, names):
-            return "inactive", why
-    rule = _RULES.get(names[0])
-    verdict = rule(names, value, scenario, facts) if rule else ACTIVE
-    if verdict == ACTIVE and value is False and names[-1] != "shadow":
+    if value is None and names[-1] != "provider":
         return "off", ""
-    return verdict
+    rule = _RULES.get(names[0])
+    state, why = rule(names, value, scenario, facts) if rule else ACTIVE
+    if state != "active":
+        return state, why
+    for pattern, reason in NOT_YET.items():
+        if matches(pattern, names):
+            return "inactive", reason
+    if value is False and names[-1] in ("enabled", "timeline", *_switches(scenario)):
+        return "off", ""
+    return state, why or next((remark for pattern, remark in REMARKS.items() if matches(pattern, names)), "")
 
 
 def matches(pattern: str, names: Sequence[str]) -> bool:
     """Whether a dotted pattern with `*` names this key or a section around it."""
     words = pattern.split(".")
     return len(words) <= len(names) and all(w in ("*", n) for w, n in zip(words, names, strict=False))
+
+
+def _switches(scenario: Scenario) -> set[str]:
+    """Keys that switch something on or off."""
+    parts = (scenario.diagnosis.approaches, scenario.documentation, scenario.remediation.communication)
+    return {key for part in parts for key in type(part).model_fields}
 
 
 def _alerts(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts) -> Verdict:
@@ -81,47 +115,50 @@ def _alerts(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts)
         return "off", "" if names[3] == "enabled" else f"{names[2]} is switched off"
     if source.mapping or names[2] in facts.webhooks:
         return ACTIVE
-    also = " (its keys are used for evidence)" if facts.evidence.get(names[2]) else ""
-    hint = _nearest(names[2], [*facts.webhooks, *facts.evidence])
-    return "inactive", f"there is no connector for the alerts of {names[2]} yet{also}{hint}"
+    if names[3] == "mapping":
+        return "off", ""
+    hint = _nearest(names[2], facts.webhooks)
+    return "inactive", f"there is no connector for alerts of {names[2]} yet, and it has no mapping for webhooks{hint}"
 
 
-def _context(names: Sequence[str], value: Any, scenario: Scenario, facts: Facts) -> Verdict:
+def _context(names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
     kind = KINDS.get(names[1])
-    if kind is None:
+    if kind is None or names[2] in WEIGHTS:
         return ACTIVE
-    asked = sources_asked(scenario)[kind]
+    asked = facts.asked[kind]
+    said = kind.replace("_", " ")
     if names[2] in ("sources", "provider"):
-        return _who_is_asked(kind, asked, scenario, facts)
-    able = [name for name in asked if kind in facts.evidence.get(name, ())]
-    if not able:
-        said = kind.replace("_", " ")
-        return (
-            "inactive" if asked else "off"
-        ), f"nobody can be asked for {said}" if asked else f"nobody is asked for {said}"
+        return _who_is_asked(said, asked, facts)
+    if not asked:
+        return "off", f"nobody is asked for {said}"
+    if all(asked.values()):
+        return "inactive", f"nobody can be asked for {said}"
     return ACTIVE if value not in ({}, ()) else ("off", "")
 
 
-def _who_is_asked(kind: EvidenceKind, asked: Sequence[str], scenario: Scenario, facts: Facts) -> Verdict:
-    said = kind.replace("_", " ")
+def _who_is_asked(said: str, asked: Mapping[str, str], facts: Facts) -> Verdict:
     if not asked:
-        return "off", f"nobody is asked for {said}: a gap in every diagnosis"
-    unable = [name for name in asked if kind not in facts.evidence.get(name, ())]
-    if unable:
-        able = [name for name, kinds in facts.evidence.items() if kind in kinds]
-        hint = _nearest(unable[0], able)
-        return "inactive", f"there is no connector for {said} of {_listed(unable)} yet: a gap{hint}"
-    lacking = [f"{name}: {why}" for name in asked if (why := scenario.why_unavailable(name))]
-    return ("incomplete", f"{'; '.join(lacking)}: a gap") if lacking else ACTIVE
+        return "off", f"nobody is asked for {said}: a gap, except in incident folders"
+    unknown = [name for name in asked if name not in facts.connectors]
+    lacking = [reason for name, reason in asked.items() if reason and name in facts.connectors]
+    reasons = ([_no_connector(unknown, facts)] if unknown else []) + lacking
+    if not reasons:
+        return ACTIVE
+    return "incomplete" if lacking else "inactive", f"a gap in {said}: {'; '.join(reasons)}"
 
 
-def _connections(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts) -> Verdict:
+def _no_connector(names: Sequence[str], facts: Facts) -> str:
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"there is no connector for {listed} yet{_nearest(names[0], facts.connectors)}"
+
+
+def _connections(names: Sequence[str], _value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
     if len(names) < 2:
         return ACTIVE
     system = names[1]
-    if system not in facts.evidence:
-        return "inactive", f"there is no connector named {system}{_nearest(system, facts.evidence)}"
-    if not any(system in asked for asked in sources_asked(scenario).values()):
+    if system not in facts.connectors:
+        return "inactive", _no_connector([system], facts)
+    if not any(system in asked for asked in facts.asked.values()):
         return "inactive", f"nothing in context asks {system}"
     return ACTIVE
 
@@ -143,10 +180,6 @@ _RULES: dict[str, Callable[[Sequence[str], Any, Scenario, Facts], Verdict]] = {
 }
 
 
-def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close and close[0] != name else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _nearest(name: str, known: frozenset[str]) -> str:
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""

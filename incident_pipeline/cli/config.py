@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from incident_pipeline.cli import context, output
-from incident_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from incident_pipeline.config_activity import Facts
     from incident_pipeline.config_report import KeyReport, Report
-    from incident_pipeline.models import EvidenceKind
 
 _MARKS = {"active": " ", "off": "-", "incomplete": "!", "inactive": "~"}
 
@@ -27,10 +24,11 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     Example:
       incident-pipeline config check --config incident.yaml
     """
+    from incident_pipeline.config_activity import facts_of
     from incident_pipeline.config_report import report
 
     loaded = context.loaded_scenario()
-    found = report(loaded, facts(), _overridden())
+    found = report(loaded, facts_of(loaded.scenario), _overridden())
     if as_json:
         output.print_json(_json(found))
     else:
@@ -46,27 +44,6 @@ def schema() -> None:
     from incident_pipeline.config_docs import json_schema
 
     output.print_json(json_schema())
-
-
-def facts() -> Facts:
-    """What this installation can talk to."""
-    from incident_pipeline.config_activity import Facts
-    from incident_pipeline.connectors.registry import connector_names
-    from incident_pipeline.console.webhooks import BUILT_IN
-
-    return Facts({name: _kinds(name) for name in connector_names()}, webhooks=frozenset(BUILT_IN))
-
-
-def _kinds(name: str) -> frozenset[EvidenceKind]:
-    """What a connector can be asked; nothing where another package's cannot be loaded."""
-    from incident_pipeline.connectors.registry import connector_named
-
-    try:
-        connector = connector_named(name)
-    except ConfigurationError as error:
-        output.note(str(error))
-        return frozenset()
-    return connector.kinds if connector else frozenset()
 
 
 def _overridden() -> frozenset[str]:
@@ -85,24 +62,29 @@ def _json(found: Report) -> dict[str, Any]:
 
 
 def _print(found: Report) -> None:
-    output.print_text(f"{found.file or 'No incident.yaml here: the built-in defaults'}: valid")
-    section = None
+    output.print_text(f"{found.file or 'no incident.yaml here, the built-in defaults'}: valid")
+    sections: dict[str, list[KeyReport]] = {}
     for key in found.keys:
-        head, _, name = key.key.rpartition(".")
-        if head != section:
-            section = head
-            output.print_text(f"\n{output.safe(head) or 'scenario'}")
-        _print_key(name, key)
-    output.print_text(
-        "\n  = works, - = switched off, ~ = nothing uses it yet, ! = lacks something".replace("  =", "blank =", 1)
-    )
+        sections.setdefault(key.key.rpartition(".")[0], []).append(key)
+    for section, keys in sections.items():
+        output.print_text(f"\n{output.safe(section) or 'scenario'}")
+        for key in keys:
+            _print_key(key)
+    output.print_text("\n- switched off, ~ nothing uses it yet, ! lacks something, else it works")
     _print_concerns(found)
 
 
-def _print_key(name: str, key: KeyReport) -> None:
-    value = output.safe(output.json_text(key.value)) if not isinstance(key.value, str) else output.safe(key.value)
-    remark = output.safe(key.why or key.does)
-    output.print_text(f"{_MARKS[key.state]} {name}: {value} ({key.origin}) {remark}".rstrip())
+def _print_key(key: KeyReport) -> None:
+    name = output.safe(key.key.rpartition(".")[2])
+    value = _value(key.value)
+    remark = f" Now: {key.why}" if key.why else ""
+    output.print_text(output.safe(f"{_MARKS[key.state]} {name}: {value} ({key.origin})  {key.does}{remark}").rstrip())
+
+
+def _value(value: Any) -> str:
+    if value is None or value in ([], {}):
+        return "none"
+    return value if isinstance(value, str) else output.json_text(value)
 
 
 def _print_concerns(found: Report) -> None:

@@ -5,27 +5,20 @@ import pytest
 import yaml
 
 from incident_pipeline.config import Scenario
-from incident_pipeline.config_activity import NOT_YET, Facts, matches
+from incident_pipeline.config_activity import NOT_YET, REMARKS, facts_of, matches
 from incident_pipeline.config_docs import key_rows
 from incident_pipeline.config_file import load_scenario
 from incident_pipeline.config_report import KeyReport, Report, leaves, report
 from tests.shared_data import shared_path
 
-FACTS = Facts(
-    evidence={
-        "prometheus": frozenset({"metrics"}),
-        "git": frozenset({"code_changes"}),
-        "alertmanager": frozenset({"related_alerts"}),
-        "datadog": frozenset({"logs"}),
-    },
-    webhooks=frozenset({"alertmanager", "custom"}),
-)
+PROMETHEUS = {"connections": {"prometheus": {"url": "http://p"}}, "context": {"metrics": {"provider": "prometheus"}}}
 
 
 def look(folder: Path, scenario: Any, **environ: str) -> Report:
     path = folder / "incident.yaml"
     path.write_text(yaml.safe_dump({"scenario": scenario}))
-    return report(load_scenario(path, environ=environ), FACTS)
+    loaded = load_scenario(path, environ=environ)
+    return report(loaded, facts_of(loaded.scenario))
 
 
 def scalars(tree: Any) -> int:
@@ -52,7 +45,7 @@ def test_every_key_of_the_models_is_reported_with_value_and_meaning(tmp_path: Pa
 
 def test_every_key_of_the_specification_s_configuration_is_reported() -> None:
     loaded = load_scenario(shared_path("configuration.yaml"), environ={})
-    found = report(loaded, FACTS)
+    found = report(loaded, facts_of(loaded.scenario))
     written = {
         ".".join(map(str, leaf.where)) for leaf in leaves(loaded.scenario, loaded.written) if leaf.written is not None
     }
@@ -75,30 +68,37 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
             {"context": {"metrics": {"provider": "datadog"}}},
             "context.metrics.provider",
             "inactive",
-            "there is no connector for metrics of datadog yet: a gap",
+            "a gap in metrics: there is no connector for datadog yet",
         ),
         (
             {"context": {"metrics": {"provider": "promethus"}}},
             "context.metrics.provider",
             "inactive",
-            "there is no connector for metrics of promethus yet: a gap; did you mean prometheus?",
+            "a gap in metrics: there is no connector for promethus yet; did you mean prometheus?",
         ),
-        ({"context": {"metrics": {"provider": "prometheus"}}}, "context.metrics.provider", "active", ""),
-        ({"context": {"metrics": {"provider": "prometheus"}}}, "context.metrics.lookback", "active", ""),
-        ({}, "context.metrics.provider", "off", "nobody is asked for metrics: a gap in every diagnosis"),
+        (
+            {"context": {"metrics": {"provider": "prometheus"}}},
+            "context.metrics.provider",
+            "incomplete",
+            "a gap in metrics: connections.prometheus.url is not set",
+        ),
+        (PROMETHEUS, "context.metrics.provider", "active", ""),
+        (PROMETHEUS, "connections.prometheus.url", "active", ""),
+        (PROMETHEUS, "context.metrics.lookback", "active", ""),
+        ({}, "context.metrics.provider", "off", "nobody is asked for metrics: a gap, except in incident folders"),
         ({}, "context.metrics.lookback", "off", "nobody is asked for metrics"),
         (
             {"context": {"deployments": {"sources": ["argocd", "jenkins"]}}},
             "context.deployments.sources",
             "inactive",
-            "there is no connector for deployments of argocd and jenkins yet: a gap",
+            "a gap in deployments: there is no connector for argocd and jenkins yet",
         ),
         ({"context": {"code": {"repositories": {"*": ["."]}}}}, "context.code.repositories.*", "active", ""),
         (
             {"alerts": {"sources": {"pagerduty": {"channel": "x"}}}},
             "alerts.sources.pagerduty.channel",
             "inactive",
-            "there is no connector for the alerts of pagerduty yet",
+            "there is no connector for alerts of pagerduty yet, and it has no mapping for webhooks",
         ),
         (
             {"alerts": {"sources": {"alertmanager": {"enabled": True}}}},
@@ -117,7 +117,7 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
             {"connections": {"promtheus": {"url": "http://p"}}},
             "connections.promtheus.url",
             "inactive",
-            "there is no connector named promtheus; did you mean prometheus?",
+            "there is no connector for promtheus yet; did you mean prometheus?",
         ),
         ({"receiver": {"host": "192.0.2.1"}}, "receiver.host", "incomplete", "other machines need a token"),
         ({"documentation": {"timeline": False}}, "documentation.timeline", "off", ""),
@@ -137,16 +137,18 @@ def test_what_a_key_does_now(tmp_path: Path, scenario: Any, name: str, state: st
 
 def test_a_missing_variable_is_incomplete_and_says_what_is_switched_off(tmp_path: Path) -> None:
     scenario = {
-        "context": {"logs": {"provider": "datadog"}, "metrics": {"queries": {"errors": "x{k='${K}'}"}}},
-        "connections": {"datadog": {"token": "${DD_API_KEY}"}},
+        "context": {"metrics": {"provider": "prometheus", "queries": {"errors": "x{k='${K}'}"}}},
+        "connections": {"prometheus": {"url": "http://p", "token": "${PROMETHEUS_TOKEN}"}},
     }
     found = look(tmp_path, scenario)
-    token = key(found, "connections.datadog.token")
-    assert (token.state, token.value) == ("incomplete", "${DD_API_KEY}")
-    assert token.why == "DD_API_KEY is not set, which switches off: logs of datadog"
-    assert key(found, "context.logs.provider").why == "datadog: DD_API_KEY is not set: a gap"
+    token = key(found, "connections.prometheus.token")
+    assert (token.state, token.value) == ("incomplete", "${PROMETHEUS_TOKEN}")
+    assert token.why == "PROMETHEUS_TOKEN is not set, which switches off: metrics of prometheus"
+    provider = key(found, "context.metrics.provider")
+    assert provider.state == "incomplete"
+    assert "PROMETHEUS_TOKEN" in provider.why
     assert key(found, "context.metrics.queries.errors").why == "K is not set, which switches off: the metric errors"
-    assert [m.variable for m in found.missing] == ["DD_API_KEY", "K"]
+    assert [m.variable for m in found.missing] == ["PROMETHEUS_TOKEN", "K"]
 
 
 def test_no_value_of_the_environment_and_no_secret_is_shown(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_no_value_of_the_environment_and_no_secret_is_shown(tmp_path: Path) -> N
     assert key(found, "receiver.tokens.custom").why.startswith("the secret itself stands in the file")
 
 
-@pytest.mark.parametrize("pattern", list(NOT_YET))
+@pytest.mark.parametrize("pattern", [*NOT_YET, *REMARKS])
 def test_what_is_not_active_yet_names_keys_that_exist(pattern: str) -> None:
     names = [row[0].replace("<name>", "*").removesuffix("[]") for row in key_rows(Scenario)]
     assert pattern in names
