@@ -7,7 +7,7 @@ Does not belong here: the network; see `http.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from typing import Any
 
 from incident_pipeline.errors import PermanentSourceError, TransientSourceError
 from incident_pipeline.json_text import clean, loads
-from kb.redaction import redact
+from kb.redaction import PLACEHOLDER, redact
 
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 RATE_LIMITED = frozenset({420, 429})
@@ -135,9 +135,14 @@ class Dialect:
     token_key: str = "token"  # noqa: S105  # the name of a key, not a token
     """The key of the configuration that holds the credentials, for sentences."""
 
-    def failure(self, answer: Answer, now: float) -> TransientSourceError | PermanentSourceError:
-        """The error of a failed answer, as one sentence without secrets."""
-        said = " ".join(redact(clean(self.message(answer))).split())[:LONGEST_MESSAGE]
+    def failure(
+        self, answer: Answer, now: float, secrets: Iterable[str] = ()
+    ) -> TransientSourceError | PermanentSourceError:
+        """The error of a failed answer, as one sentence; the vendor's words are in it, the secrets are not."""
+        said = clean(self.message(answer))
+        for secret in secrets:
+            said = said.replace(secret, PLACEHOLDER)
+        said = " ".join(redact(said).split())[:LONGEST_MESSAGE]
         what = f"{answer.source} answered {_status(answer.status)} to {answer.method} {answer.url}"
         sentence = what + (f": {said}" if said else "") + _advice(answer, self.token_key)
         if self.transient(answer):

@@ -179,7 +179,7 @@ class HttpClient:
                 body = await self._body(response, url)
         answer = self._answer(method, url, response, body)
         if response.status_code >= 300:
-            raise self._dialect.failure(answer, self._now())
+            raise self._dialect.failure(answer, self._now(), self._secrets())
         return answer, None
 
     async def _body(self, response: httpx.Response, url: str) -> bytes:
@@ -231,6 +231,12 @@ class HttpClient:
                 key = f"connections.{self.source}.ca"
                 raise PermanentSourceError(f"{key}: {self._connection.ca} is not a readable PEM file") from error
         return context
+
+    def _secrets(self) -> list[str]:
+        """What was sent as a secret, which an answer may echo: whole, and without the word before it."""
+        values = [value for value in (*self._headers.values(), self._connection.password) if value is not None]
+        texts = {part for value in values for part in (_plain(value), _plain(value).rpartition(" ")[2])}
+        return sorted((text for text in texts if len(text) >= 4), key=len, reverse=True)
 
     def _check_headers(self) -> None:
         for name, value in self._headers.items():
