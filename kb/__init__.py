@@ -3,6 +3,7 @@
 from kb.base import Added, KnowledgeBase
 from kb.documents import Document, SearchResult
 from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
+from kb.reading import Reading, Skipped, read_paths, starter_documents
 from kb.similar import IncidentSignature, Match, find_similar
 
 __all__ = [
@@ -14,7 +15,11 @@ __all__ = [
     "KnowledgeBaseError",
     "Match",
     "ModelError",
+    "Reading",
     "SearchResult",
+    "Skipped",
     "UnreadableError",
     "find_similar",
+    "read_paths",
+    "starter_documents",
 ]

@@ -130,9 +130,19 @@ class KnowledgeBase:
         self._refresh()
         return self._contents.version
 
+    def stats(self) -> dict[str, int | str]:
+        """How many chunks and vectors there are, and how a search ranks."""
+        self._refresh()
+        vectors = sum(chunk.vector is not None for chunk in self._contents.chunks)
+        return {"chunks": len(self._contents.chunks), "vectors": vectors, "method": "lexical (BM25F)"}
+
     def get(self, identity: str) -> Document | None:
         """The document of this id."""
         return next((document for document in self.documents if document.id == identity), None)
+
+    def close(self) -> None:
+        """Let go of the memory that a search needs; the next search reads the file again."""
+        self._contents, self._searcher, self._stamp = Contents(), Searcher(Contents()), None
 
     def _refresh(self) -> None:
         stamp = _stamp(self.path)
