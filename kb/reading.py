@@ -74,7 +74,7 @@ def starter_documents() -> tuple[Document, ...]:
     """The runbooks and postmortems that come with the knowledge base."""
     folder = Path(__file__).parent / "corpus"
     documents = read_paths([folder]).documents
-    return tuple(replace(d, source=f"starter corpus: {d.id}") for d in documents)
+    return tuple(replace(d, id=f"starter/{Path(d.id).stem}", source="starter corpus") for d in documents)
 
 
 def _read(path: Path, most_bytes: int) -> Iterator[Document | Skipped]:

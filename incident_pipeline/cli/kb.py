@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -101,7 +101,7 @@ def show(
     """Print one document.
 
     Example:
-      incident-pipeline kb show corpus/runbooks/pod-crash-looping.md
+      incident-pipeline kb show starter/pod-crash-looping
     """
     with _said():
         document = _knowledge_base().get(identity)
@@ -212,7 +212,7 @@ def stats(as_json: Json = False) -> None:
     """
     with _said():
         knowledge_base = _knowledge_base()
-        record = {
+        record: dict[str, Any] = {
             "version": knowledge_base.version,
             "documents": dict(Counter(document.kind for document in knowledge_base.documents)),
             "past_incidents": len(knowledge_base.signatures),
