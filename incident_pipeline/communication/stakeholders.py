@@ -12,7 +12,7 @@ from pathlib import Path
 from incident_pipeline.documents.escape import markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at
-from incident_pipeline.documents.wording import clock, humanise, listed
+from incident_pipeline.documents.wording import clock, elapsed, listed
 from incident_pipeline.models import Diagnosis, Incident, IncidentStatus, Symptoms
 
 TEMPLATE = "stakeholder_notice.md.j2"
@@ -44,7 +44,7 @@ def stakeholder_notice(
     """
     since = began_at(incident, symptoms, diagnosis)
     affected = dict.fromkeys([*incident.services, *symptoms.blast_radius])
-    lasted = humanise((incident.resolved_at or as_of) - since)
+    lasted = elapsed(since, incident.resolved_at or as_of)
     context = {
         "title": markdown(incident.title, 150) or "Incident",
         "what": "Some requests are failing or slow." if incident.resolved_at is None else f"It lasted {lasted}.",

@@ -10,10 +10,11 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
+from incident_pipeline.communication.key_facts import evidence_lines
 from incident_pipeline.documents.escape import markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at, summary_text
-from incident_pipeline.documents.wording import clock, deployment_text, humanise, kind_name, listed, percent
+from incident_pipeline.documents.wording import clock, deployment_text, elapsed, kind_name, listed, percent
 from incident_pipeline.models import (
     ActionType,
     Diagnosis,
@@ -70,11 +71,11 @@ def status_update(
         "title": markdown(incident.title, _TITLE_LIMIT) or "untitled",
         "status": incident.status.value.capitalize(),
         "severity": incident.severity.value,
-        "duration": humanise((incident.resolved_at or as_of) - since),
+        "duration": elapsed(since, incident.resolved_at or as_of),
         "summary": markdown(summary_text(incident, since, as_of), 600),
         "cause": _cause(diagnosis),
         "confidence": percent(diagnosis.primary.confidence) if diagnosis.primary else "not determined",
-        "evidence": [line for line in map(markdown, _evidence(diagnosis)) if line] or ["None"],
+        "evidence": [line for line in map(markdown, _evidence(evidence, symptoms, diagnosis)) if line] or ["None"],
         "actions": list(_actions(remediation.actions, diagnosis)),
         "timeline": [
             {"at": clock(entry.at, as_of), "text": markdown(entry.text, 160)}
@@ -94,9 +95,8 @@ def _cause(diagnosis: Diagnosis) -> str:
     return text
 
 
-def _evidence(diagnosis: Diagnosis) -> Iterator[str]:
-    primary = diagnosis.primary
-    lines = primary.evidence[:_MOST_EVIDENCE] if primary else ()
+def _evidence(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Iterator[str]:
+    lines = evidence_lines(evidence, symptoms, diagnosis, _MOST_EVIDENCE)
     yield from lines
     missing = _not_available(diagnosis.gaps)
     if missing:

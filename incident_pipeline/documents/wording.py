@@ -93,3 +93,8 @@ def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`; each once."""
     distinct = list(dict.fromkeys(names))
     return " and ".join([", ".join(distinct[:-1]), distinct[-1]] if len(distinct) > 1 else distinct)
+
+
+def elapsed(start: datetime, end: datetime) -> str:
+    """The span between two times as they are shown, to the minute: from 14:32 to 14:55 are 23 minutes."""
+    return humanise(end.replace(second=0, microsecond=0) - start.replace(second=0, microsecond=0))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_pipeline.documents.wording import clock, humanise, kind_name, listed, percent, source_name
+from incident_pipeline.documents.wording import clock, elapsed, humanise, kind_name, listed, percent, source_name
 from tests.unit.scenes import at
 
 
@@ -33,6 +33,10 @@ def test_spans_read_in_at_most_two_units(span: timedelta, text: str) -> None:
 @given(st.floats(min_value=0, max_value=1))
 def test_nothing_is_certain(probability: float) -> None:
     assert 1 <= int(percent(probability).removesuffix("%")) <= 99
+
+
+def test_what_is_shown_to_the_minute_is_counted_to_the_minute() -> None:
+    assert elapsed(at(14, 32) + timedelta(seconds=41), at(14, 55)) == "23 minutes"
 
 
 def test_a_time_of_another_day_has_its_date() -> None:
