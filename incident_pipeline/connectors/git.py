@@ -115,8 +115,9 @@ class Git:
     def _asked(self, question: Question) -> list[Repository]:
         """The repositories of the incident's services; all where none of them has one."""
         wanted = {service.casefold() for service in question.services}
-        own = [one for one in self._repositories if one.service is None or one.service.casefold() in wanted]
-        return own if any(one.service is not None for one in own) or not wanted else list(self._repositories)
+        own = [one for one in self._repositories if one.service is not None and one.service.casefold() in wanted]
+        shared = [one for one in self._repositories if one.service is None]
+        return [*own, *shared] if own else list(self._repositories)
 
     async def _commits(self, repository: Repository, question: Question, deadline: Deadline) -> list[CodeChange]:
         window = (f"--since={_stamp(question.window.start)}", f"--until={_stamp(question.window.end)}")
@@ -178,7 +179,7 @@ def build(settings: SourceSettings) -> Git:
 def commits_from(output: str, repository: Repository, remote: str | None = None) -> list[CodeChange]:
     """The commits of `git log` in our format."""
     headers = list(_HEADER.finditer(output))
-    ends = [header.start() for header in headers[1:]] + [len(output)]
+    ends = [*(header.start() for header in headers[1:]), len(output)][: len(headers)]
     return [
         _commit(header, output[header.end() : end], repository, remote)
         for header, end in zip(headers, ends, strict=True)

@@ -23,8 +23,8 @@ from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import PermanentSourceError, SourceError
 from incident_pipeline.models import Envelope, EvidenceKind, MetricSeries, Window
 
-POINTS = 240
-"""About how many points of each series are asked for."""
+POINTS = 500
+"""At most about so many points of each series: 30 s apart in four hours."""
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 MAX_POINTS = 11_000
 MAX_SERIES = 200
@@ -117,7 +117,7 @@ def build(settings: SourceSettings) -> Prometheus:
 
 
 def choose_step(window: Window) -> int:
-    """Seconds between points: about 240 of them, never more than the API allows."""
+    """Seconds between points: at most about 500 of them, never more than the API allows."""
     seconds = max((window.end - window.start).total_seconds(), 1.0)
     step = next((step for step in STEPS if seconds / step <= POINTS), STEPS[-1])
     return max(step, math.ceil(seconds / (MAX_POINTS - 1)))

@@ -42,15 +42,15 @@ def test_the_window_the_step_and_the_service_are_asked() -> None:
     assert request.headers["authorization"] == "Bearer tok-123456"
     params = dict(request.url.params)
     assert params["query"] == 'sum by (service) (rate(errors{service="payments"}[5m]))'
-    assert params["step"] == "60"
-    assert float(params["start"]) % 60 == 0
+    assert params["step"] == "30"
+    assert float(params["start"]) % 30 == 0
     assert float(params["start"]) <= asked.window.start.timestamp()
     assert float(params["end"]) == asked.window.end.timestamp()
     (row,) = answer.rows
     assert (row.name, row.service, row.labels, row.source) == ("error_rate", "payments", {"pod": "a"}, "prometheus")
     assert (row.timestamps, row.values) == ((1795444500.0,), (0.5,))
     assert answer.status is EnvelopeStatus.OK
-    assert answer.query == f"{params['query']} (step 60 s)"
+    assert answer.query == f"{params['query']} (step 30 s)"
 
 
 def test_no_data_is_empty_and_nan_and_infinity_are_missing_values() -> None:
@@ -143,8 +143,8 @@ def test_many_series_are_capped_and_long_queries_are_posted() -> None:
     [
         (timedelta(0), 1),
         (timedelta(minutes=4), 1),
-        (timedelta(hours=4), 60),
-        (timedelta(hours=24), 600),
+        (timedelta(hours=4), 30),
+        (timedelta(hours=24), 300),
         (timedelta(days=365), 86_400 * 2),
         (timedelta(days=365 * 80), 86_400 * 3),
     ],
