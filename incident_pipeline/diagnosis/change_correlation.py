@@ -1,41 +1,255 @@
-"""Which change came before the onset, and could it produce these symptoms?
+"""Which change came before the failure, and could it produce it?
 
-Belongs here: the hypotheses that blame a deployment, a code change or a flag.
-Does not belong here: operational causes (`metric_correlation`), ranking against other approaches (`synthesis`).
+Belongs here: the hypotheses that blame a code change, a deployment or a flag, with what convinces.
+Does not belong here: the clues themselves (`change_matching`), operational causes (`operational_causes`).
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from incident_pipeline.config import Scenario
-from incident_pipeline.diagnosis.sentences import clock_on, span
-from incident_pipeline.models import Category, CausedBy, Evidence, Hypothesis, Incident, Symptoms
+from incident_pipeline.diagnosis.change_matching import SKEW, Suspect, suspect_of
+from incident_pipeline.diagnosis.fault_signature import FaultSignature, common_words, fault_signature, split_words
+from incident_pipeline.diagnosis.reach import deliveries
+from incident_pipeline.diagnosis.sentences import clock_on, number, span
+from incident_pipeline.models import (
+    Category,
+    CausedBy,
+    CodeChange,
+    Deployment,
+    Evidence,
+    FlagChange,
+    Hypothesis,
+    Incident,
+    Symptoms,
+)
+
+APPROACH = "change_correlation"
+MAX_CHANGES = 1000
+MAX_HYPOTHESES = 6
+EVEN = 4.3
+"""The score at which a change is as likely to be the cause as not."""
+_STEEPNESS = 1.1
+_CONFIG_FILE = re.compile(
+    r"\.(ya?ml|json|toml|ini|conf|cfg|env|properties|tf|hcl|tpl)$|(^|/)(config|conf|charts|helm)/", re.I
+)
+_FLAG_WINDOW = timedelta(minutes=30)
 
 
 def change_hypotheses(
     incident: Incident, evidence: Evidence, symptoms: Symptoms, settings: Scenario
 ) -> tuple[Hypothesis, ...]:
-    """Deployments before the onset, likeliest first."""
-    del settings
-    onset = symptoms.onset or incident.started_at
+    """The changes, deployments and flags that may be to blame, likeliest first."""
+    signature = fault_signature(incident, evidence, symptoms)
+    suspects = weigh_changes(evidence, symptoms, signature, settings)
+    found = [_of_suspect(s, suspects, symptoms, signature) for s in suspects if s.score > 0.0][:MAX_HYPOTHESES]
+    judged = {s.delivery.deployment.id for s in suspects if s.delivery.deployment and s.delivery.certain}
+    found += _of_deployments(incident, evidence, symptoms, signature, judged)
+    found += _of_flags(evidence.flag_changes.rows, symptoms, signature)
+    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description))[:MAX_HYPOTHESES])
+
+
+def weigh_changes(
+    evidence: Evidence, symptoms: Symptoms, signature: FaultSignature, settings: Scenario
+) -> list[Suspect]:
+    """Every delivered change with its clues, the most suspicious first."""
+    changes = _newest(evidence.code_changes.rows, signature.first_sign)
+    common = common_words(f"{c.message} {' '.join(c.files)} {c.diff or ''}" for c in changes)
+    services = {s.service: s.score for s in symptoms.services}
+    wanted = {area.lower() for area in settings.context.code.focus_areas}
+    suspects = [
+        suspect_of(delivery, signature, services, common, len(changes), wanted)
+        for delivery in deliveries(changes, evidence.deployments.rows)
+    ]
+    return sorted(suspects, key=lambda s: (-round(s.score, 6), s.change.sha, _id(s.delivery.deployment)))
+
+
+def _id(deployment: Deployment | None) -> str:
+    return deployment.id if deployment else ""
+
+
+def _newest(changes: Sequence[CodeChange], moment: datetime) -> list[CodeChange]:
+    """The changes that can matter, at most MAX_CHANGES, without those committed after the first sign."""
+    possible = [c for c in changes if c.committed_at is None or c.committed_at <= moment + SKEW]
+    unique = {c.sha: c for c in sorted(possible, key=lambda c: (c.sha, c.message, c.diff or ""))}
+    ordered = sorted(unique.values(), key=lambda c: (c.committed_at is not None, c.committed_at or moment, c.sha))
+    return ordered[-MAX_CHANGES:]
+
+
+def likelihood(score: float) -> float:
+    """The probability that goes with a score in log-odds."""
+    return 1.0 / (1.0 + math.exp(-_STEEPNESS * (score - EVEN)))
+
+
+def _of_suspect(
+    suspect: Suspect, all_suspects: Sequence[Suspect], symptoms: Symptoms, signature: FaultSignature
+) -> Hypothesis:
+    change, deployment = suspect.change, suspect.delivery.deployment
+    service = (deployment.service if deployment else None) or change.service or symptoms.first_failing_service
+    configuration = _is_configuration(suspect)
+    return Hypothesis(
+        category=Category.CONFIGURATION_ERROR if configuration else Category.DEPLOYMENT_ISSUE,
+        service=service,
+        description=_description(suspect, signature.first_sign),
+        confidence=round(likelihood(suspect.score), 4),
+        evidence=(*_lead(suspect, symptoms), *_sentences(suspect), *_cleared(suspect, all_suspects), *_quiet(symptoms)),
+        suggested_actions=_actions(suspect, service, configuration),
+        caused_by=CausedBy(kind="change", id=change.sha),
+        mechanism=suspect.mechanism.slug if suspect.mechanism else None,
+        approach=APPROACH,
+        disproved_by=f"the failure goes on after {change.sha[:8]} is rolled back, or began before it went live",
+    )
+
+
+def _description(suspect: Suspect, moment: datetime) -> str:
+    change, deployment = suspect.change, suspect.delivery.deployment
+    title = change.message.splitlines()[0][:80] if change.message else change.sha[:8]
+    if deployment is not None and deployment.at is not None:
+        return f'Recent deployment ({deployment.id} at {clock_on(deployment.at, moment)}): {change.sha[:8]} "{title}"'
+    return f'Code change {change.sha[:8]} "{title}"'
+
+
+def _is_configuration(suspect: Suspect) -> bool:
+    edit = next((e for e in suspect.edits if e.detail.startswith(("sets ", "takes away"))), None)
+    return edit is not None and bool(_CONFIG_FILE.search(edit.path))
+
+
+def _lead(suspect: Suspect, symptoms: Symptoms) -> list[str]:
+    at, onset = suspect.delivery.at, symptoms.onset
+    if at is None or onset is None or onset < at:
+        return []
+    what = "Errors" if any(p.score >= 0.5 for p in symptoms.log_patterns) else "Anomalies"
+    return [f"{what} began {span(onset - at)} after deployment ({clock_on(at, onset)} to {clock_on(onset, onset)})"]
+
+
+def _sentences(suspect: Suspect) -> list[str]:
+    telling = sorted((c for c in suspect.clues if c.sentence and c.weight > 0), key=lambda c: (-c.weight, c.name))
+    skipped = {"dangerous_edit"} if suspect.has("mechanism") else set()
+    return [clue.sentence for clue in telling if clue.name not in skipped][:6]
+
+
+def _cleared(suspect: Suspect, all_suspects: Sequence[Suspect]) -> list[str]:
+    """One sentence for the deployment that a hurried person would blame instead."""
+    released = [s for s in all_suspects if s.delivery.certain and s.delivery.at and s.change.sha != suspect.change.sha]
+    later = [s for s in released if suspect.delivery.at and s.delivery.at and s.delivery.at > suspect.delivery.at]
+    if not later:
+        return []
+    latest = max(later, key=lambda s: (s.delivery.at, s.change.sha))
+    why = next(
+        (c.sentence for c in latest.clues if c.name in {"too_late", "harmless"} and c.sentence),
+        "nothing in it fits the failure",
+    )
+    return [f"The later deployment {_id(latest.delivery.deployment)} is not it: {why[0].lower()}{why[1:]}"]
+
+
+def _quiet(symptoms: Symptoms) -> list[str]:
+    """Said only where series of infrastructure were looked at."""
+    if not symptoms.looked_at.get("metrics") or "resource" not in symptoms.looked_at:
+        return []
+    return [] if symptoms.looked_at.get("resource_moved") else ["No infrastructure anomalies detected"]
+
+
+def _actions(suspect: Suspect, service: str | None, configuration: bool) -> tuple[str, ...]:
+    deployment = suspect.delivery.deployment
+    before = deployment.previous_version if deployment else None
+    target = service or "the service"
+    back = f"Roll back {target} to the previous version" + (f" ({before})" if before else "")
+    revert = f"Revert {suspect.change.sha[:8]} in {target}"
+    if configuration:
+        return (f"Revert the configuration change {suspect.change.sha[:8]} of {target}", back)
+    return (back, revert)
+
+
+def _of_deployments(
+    incident: Incident, evidence: Evidence, symptoms: Symptoms, signature: FaultSignature, judged: set[str]
+) -> list[Hypothesis]:
+    """Deployments whose content is not known: judged by their service and their time alone."""
+    del incident
+    services = {s.service: s for s in symptoms.services}
+    onset = symptoms.onset or signature.first_sign
     found = []
-    for deployment in evidence.deployments.rows:
-        at = deployment.at
-        if at is None or at > onset + timedelta(minutes=5):
+    for deployment in sorted(evidence.deployments.rows, key=lambda d: d.id):
+        began = deployment.started_at or deployment.finished_at
+        symptom = services.get(deployment.service or "")
+        if deployment.id in judged or began is None or symptom is None or began > onset + SKEW:
             continue
-        age = (onset - at).total_seconds() / 3600
-        confidence = 0.6 / (1 + max(age, 0.0))
+        age = max((onset - began).total_seconds(), 0.0)
+        confidence = symptom.score * 0.9 * math.exp(-age / 14400.0) * _content_factor(evidence, deployment)
+        found.append(_of_deployment(deployment, began, onset, confidence, symptom.reasons, symptoms))
+    return found
+
+
+def _content_factor(evidence: Evidence, deployment: Deployment) -> float:
+    """A commit that is named but was not fetched halves what time and service alone can say."""
+    return 0.5 if deployment.commit_sha and evidence.code_changes.rows else 1.0
+
+
+_REASONS: Mapping[str, str] = {
+    "canary_errors": "The new version fails more often than the old one in the same minutes",
+    "canary_latency": "The new version is slower than the old one in the same minutes",
+    "version_silent": "The new version reports no requests at all, while others do",
+    "edge_in": "Calls to it fail since then, and none that it makes itself",
+    "edge_out": "Several of its own calls fail since then",
+    "edge_below": "It lies below the calls that fail",
+}
+
+
+def _of_deployment(
+    deployment: Deployment,
+    began: datetime,
+    onset: datetime,
+    confidence: float,
+    reasons: Sequence[str],
+    symptoms: Symptoms,
+) -> Hypothesis:
+    target = deployment.service or "the service"
+    before = f" ({deployment.previous_version})" if deployment.previous_version else ""
+    began_text = f"Errors began {span(onset - began)} after deployment" if onset >= began else "It began at the onset"
+    worst = next((a for a in symptoms.anomalies if a.service == deployment.service), None)
+    moved = [f"{worst.series} of {target} went from {number(worst.before)} to {number(worst.after)}"] if worst else []
+    return Hypothesis(
+        category=Category.DEPLOYMENT_ISSUE,
+        service=deployment.service,
+        description=f"Recent deployment ({deployment.id} at {clock_on(began, onset)})",
+        confidence=round(confidence, 4),
+        evidence=(began_text, *(_REASONS[r] for r in reasons if r in _REASONS), *moved, *_quiet(symptoms)),
+        suggested_actions=(f"Roll back {target} to the previous version{before}",),
+        caused_by=CausedBy(kind="deployment", id=deployment.id),
+        approach=APPROACH,
+        disproved_by="the failure goes on after it is rolled back, or began before it started",
+    )
+
+
+def _of_flags(flags: Sequence[FlagChange], symptoms: Symptoms, signature: FaultSignature) -> list[Hypothesis]:
+    """Flags turned shortly before the first sign, in a service where the failure may start."""
+    services = {s.service: s.score for s in symptoms.services}
+    found = []
+    for flag in sorted(flags, key=lambda f: (f.name, f.changed_at is None, f.changed_at or 0)):
+        if flag.changed_at is None:
+            continue
+        lead = signature.first_sign - flag.changed_at
+        if not -SKEW <= lead <= _FLAG_WINDOW:
+            continue
+        shared = sorted(w for w in set(split_words(flag.name)) if signature.words.get(w, 0.0) >= 0.5)
+        when = clock_on(flag.changed_at, signature.first_sign)
+        score = 0.5 + min(len(shared), 3) * 0.8 + 1.2 * services.get(flag.service or "", 0.0)
+        words = [f"Its name and the failure share: {', '.join(shared)}"] if shared else []
         found.append(
             Hypothesis(
-                category=Category.DEPLOYMENT_ISSUE,
-                service=deployment.service,
-                description=f"Recent deployment ({deployment.id} at {clock_on(at, onset)})",
-                confidence=confidence,
-                evidence=(f"Error spike began {span(onset - at)} after deployment",),
-                suggested_actions=(f"Roll back {deployment.service} to {deployment.previous_version or 'before'}",),
-                caused_by=CausedBy(kind="deployment", id=deployment.id),
-                approach="change_correlation",
+                category=Category.CONFIGURATION_ERROR,
+                service=flag.service or symptoms.first_failing_service,
+                description=f"Feature flag {flag.name} turned {flag.value or 'over'} at {when}",
+                confidence=round(likelihood(score), 4),
+                evidence=(f"It was turned {span(lead)} before the first sign of the failure", *words),
+                suggested_actions=(f"Turn {flag.name} back to {flag.previous_value or 'its previous value'}",),
+                caused_by=CausedBy(kind="flag", id=flag.name),
+                mechanism="feature_switched",
+                approach=APPROACH,
+                disproved_by=f"the failure goes on with {flag.name} turned back",
             )
         )
-    return tuple(sorted(found, key=lambda h: -h.confidence))
+    return found

@@ -1,38 +1,109 @@
-"""What the series say: which service moved first, in what, and which operational cause that means.
+"""What the series and spans say the cause is: the service where it starts, and what kind of failure that is.
 
-Belongs here: from anomalies to a cause with a category. Does not belong here: finding the anomalies.
+Belongs here: hypotheses about services, with a category read from what moved.
+Does not belong here: finding what moved (`symptoms`).
 """
 
 from __future__ import annotations
 
 from incident_pipeline.config import Scenario
+from incident_pipeline.diagnosis.fault_signature import fault_signature
+from incident_pipeline.diagnosis.graph import service_graph
+from incident_pipeline.diagnosis.log_analysis import of_cause
+from incident_pipeline.diagnosis.operational_causes import operational_causes
 from incident_pipeline.diagnosis.sentences import clock, number
-from incident_pipeline.models import Category, CausedBy, Evidence, Hypothesis, Incident, Symptoms
+from incident_pipeline.models import (
+    Category,
+    CausedBy,
+    Evidence,
+    Hypothesis,
+    Incident,
+    SeriesAnomaly,
+    ServiceSymptom,
+    Symptoms,
+)
+
+APPROACH = "metric_correlation"
+_MAX = 4
+_KINDS: dict[str, tuple[Category, str, str, str]] = {
+    "resource": (
+        Category.CAPACITY_PROBLEM,
+        "resource_saturation",
+        "runs short of a resource",
+        "Scale {service} out, or restart it and see whether the use comes back",
+    ),
+    "trace_wire": (
+        Category.DEPENDENCY_FAILURE,
+        "network_delay",
+        "is slow to reach over the network",
+        "Check the network path to {service}; move traffic away from it",
+    ),
+    "errors": (
+        Category.CODE_BUG,
+        "failing_requests",
+        "fails requests that none of its dependencies explains",
+        "Read the errors of {service}; compare its configuration and code with the last that worked",
+    ),
+    "latency": (
+        Category.CODE_BUG,
+        "slow_requests",
+        "is slow by itself, not by what it calls",
+        "Profile {service}; compare its configuration and code with the last that worked",
+    ),
+}
+_FAMILY = {
+    "resource": "resource", "trace_wire": "trace_wire", "errors": "errors", "errors_own": "errors", "edge_in": "errors",
+    "edge_out": "errors", "trace_errors": "errors", "canary_errors": "errors", "log_errors": "errors",
+    "latency": "latency", "latency_own": "latency", "canary_latency": "latency", "trace_inside": "latency",
+}  # fmt: skip
 
 
 def metric_hypotheses(
     incident: Incident, evidence: Evidence, symptoms: Symptoms, settings: Scenario
 ) -> tuple[Hypothesis, ...]:
-    """One hypothesis for each of the services where the problem most likely starts."""
-    del incident, evidence, settings
-    found = []
-    total = sum(min(s.score, 50) for s in symptoms.services) or 1.0
-    for symptom in symptoms.services[:3]:
-        worst = next((a for a in symptoms.anomalies if a.service == symptom.service), None)
-        if worst is None:
-            continue
-        found.append(
-            Hypothesis(
-                category=Category.CAPACITY_PROBLEM,
-                service=symptom.service,
-                description=f"{symptom.service}: {worst.series} left its normal range",
-                confidence=round(0.5 * min(symptom.score, 50) / total, 3),
-                evidence=(
-                    f"{worst.series} of {symptom.service} went from {number(worst.before)} to {number(worst.after)} "
-                    f"at {clock(worst.onset)}",
-                ),
-                caused_by=CausedBy(kind="metric", id=worst.series),
-                approach="metric_correlation",
-            )
-        )
-    return tuple(found)
+    """Operational causes that series show, then the services where the problem most likely starts."""
+    del settings
+    signature = fault_signature(incident, evidence, symptoms)
+    causes = operational_causes(evidence, symptoms, signature, service_graph(evidence))
+    found = [of_cause(c, symptoms, APPROACH) for c in causes if c.caused_by[0] == "metric" and c.score > 0]
+    found += [h for h in (_of_service(s, symptoms) for s in symptoms.services[:3]) if h is not None]
+    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description))[:_MAX])
+
+
+def _of_service(symptom: ServiceSymptom, symptoms: Symptoms) -> Hypothesis | None:
+    own = [a for a in symptoms.anomalies if a.service == symptom.service and a.kind != "setting"]
+    family = next((_FAMILY[reason] for reason in symptom.reasons if reason in _FAMILY), None)
+    if family is None:
+        return None
+    category, mechanism, says, action = _KINDS[family]
+    return Hypothesis(
+        category=category,
+        service=symptom.service,
+        description=f"{symptom.service} {says}",
+        confidence=round(0.8 * symptom.score, 4),
+        evidence=(*[_sentence(a) for a in own[:3]], *_first(symptom, symptoms), *_not_seen(symptoms)),
+        suggested_actions=(action.format(service=symptom.service),),
+        caused_by=CausedBy(kind="metric", id=own[0].series if own else None),
+        mechanism=mechanism,
+        approach=APPROACH,
+        disproved_by=f"another service left its normal range before {symptom.service}",
+    )
+
+
+def _sentence(anomaly: SeriesAnomaly) -> str:
+    return (
+        f"{anomaly.series} of {anomaly.service} went from {number(anomaly.before)} to {number(anomaly.after)} "
+        f"at {clock(anomaly.onset)}"
+    )
+
+
+def _first(symptom: ServiceSymptom, symptoms: Symptoms) -> list[str]:
+    times = {s.service: s.since for s in symptoms.services if s.since is not None}
+    if symptom.since is None or len(times) < 2:
+        return []
+    later = sum(1 for service, at in times.items() if service != symptom.service and at > symptom.since)
+    return [f"It left its normal range at {clock(symptom.since)}, before {later} other services"] if later else []
+
+
+def _not_seen(symptoms: Symptoms) -> list[str]:
+    return ["No logs were available to confirm it"] if not symptoms.looked_at.get("logs") else []

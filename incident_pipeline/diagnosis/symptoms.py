@@ -6,20 +6,25 @@ Does not belong here: what caused it; the approaches read the symptoms and answe
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
-
-from incident_pipeline.diagnosis.graph import service_graph
-from incident_pipeline.diagnosis.sentences import clock
+from incident_pipeline.diagnosis.canary import VersionGap, version_gaps
+from incident_pipeline.diagnosis.edges import edge_features, failing_edges
+from incident_pipeline.diagnosis.graph import ServiceGraph, service_graph
+from incident_pipeline.diagnosis.log_symptoms import errors_by_service, log_symptoms
+from incident_pipeline.diagnosis.onset import incident_onset
+from incident_pipeline.diagnosis.ranking import RankedFeature, merge_features, rank_services
+from incident_pipeline.diagnosis.releases import release_features
+from incident_pipeline.diagnosis.sentences import clock_on, number
+from incident_pipeline.diagnosis.series import Points, Quantity, Shift, points_of, shift_of
+from incident_pipeline.diagnosis.service_features import earliest, metric_features
+from incident_pipeline.diagnosis.trace_features import trace_features
 from incident_pipeline.models import (
     Evidence,
     EvidenceKind,
     Incident,
-    LogEntry,
     LogPattern,
     MetricSeries,
     SeriesAnomaly,
@@ -27,9 +32,22 @@ from incident_pipeline.models import (
     Symptoms,
 )
 
-_LEAD = timedelta(minutes=2)
-_MASK = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+(?:\.\d+)*", re.IGNORECASE)
-_BAD = {"error", "fatal", "critical", "panic", "severe", "emergency", "alert"}
+MAX_ANOMALIES = 60
+_WITHOUT_ONSET = timedelta(minutes=2)
+_AFTER = timedelta(minutes=10)
+_BEFORE_RELEASE = timedelta(minutes=10)
+_BEFORE_END = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the series say together."""
+
+    onset: datetime
+    found: bool
+    """False where no series shows an onset; it is then taken to lie two minutes before the alert."""
+    shifts: tuple[Shift, ...]
+    gaps: tuple[VersionGap, ...]
 
 
 def find_symptoms(incident: Incident, evidence: Evidence, focus_patterns: Sequence[str] = ()) -> Symptoms:
@@ -40,84 +58,155 @@ def find_symptoms(incident: Incident, evidence: Evidence, focus_patterns: Sequen
         evidence: what the sources answered.
         focus_patterns: texts (case-insensitive) that make a log line weigh more.
     """
-    cut = incident.started_at - _LEAD
-    anomalies = sorted(
-        (a for a in (_anomaly(series, cut) for series in evidence.metrics.rows) if a is not None),
-        key=lambda a: (-a.score, a.service or "", a.series),
-    )
-    patterns = _patterns(evidence.logs.rows, cut, focus_patterns)
-    scores: dict[str, float] = defaultdict(float)
-    for anomaly in anomalies:
-        if anomaly.service:
-            scores[anomaly.service] = max(scores[anomaly.service], anomaly.score)
-    known = set(service_graph(evidence).services) | set(incident.services) | set(scores)
-    known |= {alert.service for alert in incident.alerts if alert.service}
-    ranked = sorted(known, key=lambda name: (-scores.get(name, 0.0), name))
-    since = {a.service: a.onset for a in reversed(anomalies)}
-    services = tuple(
-        ServiceSymptom(service=name, score=round(scores.get(name, 0.0), 3), since=since.get(name)) for name in ranked
-    )
-    broken = tuple(s.service for s in services if s.score >= 5)
-    onset = min((a.onset for a in anomalies if a.score >= 5), default=incident.started_at)
+    measured = measure(incident, evidence)
+    graph = service_graph(evidence)
+    features = service_evidence(incident, evidence, measured, graph)
+    patterns = log_symptoms(evidence.logs.rows, measured.onset, focus_patterns)
+    ranked = rank_services(merge_features([features, errors_by_service(patterns)]))
+    since = _since(measured, patterns)
+    services = tuple(_service_symptom(one, since) for one in ranked)
+    first = services[0].service if services and services[0].score > 0 else None
     return Symptoms(
-        onset=onset,
-        onset_evidence=f"first series left its normal range at {clock(onset)}",
+        onset=measured.onset,
+        onset_evidence=_onset_evidence(measured, patterns),
         services=services,
-        first_failing_service=broken[0] if broken else None,
-        blast_radius=broken[:5],
-        anomalies=tuple(anomalies[:50]),
+        first_failing_service=first,
+        blast_radius=blast_radius(first, since, graph, incident),
+        anomalies=anomalies(measured.shifts),
         log_patterns=patterns,
-        looked_at={kind.value: len(getattr(evidence, kind.value).rows) for kind in EvidenceKind},
+        looked_at=_looked_at(evidence, measured),
     )
 
 
-def _anomaly(series: MetricSeries, cut: datetime) -> SeriesAnomaly | None:
-    times, values = np.asarray(series.timestamps), np.asarray(series.values)
-    good = np.isfinite(values) if len(values) else np.zeros(0, dtype=bool)
-    times, values = times[good], values[good]
-    before, after = values[times < cut.timestamp()], values[times >= cut.timestamp()]
-    if len(before) < 3 or len(after) < 1:
-        return None
-    middle = float(np.median(before))
-    sigma = float(np.median(np.abs(before - middle))) * 1.4826 or float(np.std(before)) or abs(middle) * 0.01 or 1e-9
-    score = abs(float(np.median(after)) - middle) / sigma
-    if score < 3:
-        return None
-    far = times[(times >= cut.timestamp()) & (np.abs(values - middle) > 3 * sigma)]
-    at = float(far[0]) if len(far) else cut.timestamp()
-    return SeriesAnomaly(
-        service=series.service,
-        series=series.key,
-        onset=datetime.fromtimestamp(at, tz=UTC),
-        before=middle,
-        after=float(np.median(after)),
-        score=min(score, 1e6),
+def _looked_at(evidence: Evidence, measured: Measured) -> dict[str, int]:
+    """Rows of each kind; `resource` and `resource_moved`: series of infrastructure, and how many of them moved."""
+    looked = {kind.value: len(getattr(evidence, kind.value).rows) for kind in EvidenceKind}
+    resources = [shift for shift in measured.shifts if shift.kind is Quantity.RESOURCE]
+    if resources:
+        looked |= {"resource": len(resources), "resource_moved": sum(s.badness > 0 for s in resources)}
+    return looked
+
+
+def measure(incident: Incident, evidence: Evidence) -> Measured:
+    """The onset, the move of every series at it, and the gaps between versions."""
+    rows = sorted(evidence.metrics.rows, key=lambda s: (s.service or "", s.key, s.timestamps[:1], s.values[:1]))
+    measured: list[tuple[MetricSeries, Points]] = [(series, points_of(series)) for series in rows]
+    alert = incident.started_at.timestamp()
+    onset = incident_onset([points for _, points in measured], alert)
+    at = min(onset if onset is not None else alert - _WITHOUT_ONSET.total_seconds(), alert)
+    end = max(alert, at) + _AFTER.total_seconds()
+    shifts = tuple(s for s in (shift_of(series, points, at, end) for series, points in measured) if s is not None)
+    gaps = version_gaps(measured, alert - _BEFORE_RELEASE.total_seconds(), alert + _BEFORE_END.total_seconds())
+    return Measured(datetime.fromtimestamp(at, tz=UTC), onset is not None, shifts, tuple(gaps))
+
+
+def service_evidence(
+    incident: Incident, evidence: Evidence, measured: Measured, graph: ServiceGraph
+) -> dict[str, dict[str, float]]:
+    """The features of every service that is seen anywhere."""
+    onset = measured.onset.timestamp()
+    alerted = {alert.service for alert in incident.alerts if alert.service} | set(incident.services)
+    known: set[str] = set(graph.services) | alerted
+    known |= {row.service for row in evidence.logs.rows if row.service}
+    known |= {row.service for row in evidence.traces.rows if row.service}
+    known |= {row.service for row in evidence.metrics.rows if row.service}
+    return merge_features(
+        [
+            {service: {"alerted": float(service in alerted)} for service in sorted(known)},
+            metric_features(measured.shifts, graph),
+            edge_features(failing_edges(measured.shifts), graph),
+            trace_features(evidence.traces.rows, onset),
+            release_features(
+                evidence.deployments.rows,
+                measured.gaps,
+                evidence.metrics.rows,
+                onset,
+                incident.started_at.timestamp(),
+            ),
+        ]
     )
 
 
-def _patterns(logs: Sequence[LogEntry], cut: datetime, focus: Sequence[str]) -> tuple[LogPattern, ...]:
-    groups: dict[tuple[str | None, str], list[LogEntry]] = defaultdict(list)
-    wanted = [text.lower() for text in focus]
-    for entry in logs:
-        bad = (entry.level or "").lower() in _BAD or any(text in entry.message.lower() for text in wanted)
-        if bad:
-            groups[entry.service, _MASK.sub("<*>", entry.message)].append(entry)
-    found = []
-    for index, ((service, template), entries) in enumerate(sorted(groups.items(), key=lambda kv: str(kv[0]))):
-        after = [e for e in entries if e.timestamp >= cut]
-        if after:
-            found.append(
-                LogPattern(
-                    pattern_id=f"p{index + 1}",
-                    template=template,
-                    service=service,
-                    level=entries[0].level,
-                    count=len(after),
-                    count_before=len(entries) - len(after),
-                    first_seen=min(e.timestamp for e in entries),
-                    last_seen=max(e.timestamp for e in entries),
-                    example=after[0].message,
-                    score=len(after) / (len(after) + len(entries) - len(after) + 3),
-                )
-            )
-    return tuple(sorted(found, key=lambda p: (-p.score, p.pattern_id))[:50])
+def anomalies(shifts: Iterable[Shift]) -> tuple[SeriesAnomaly, ...]:
+    """The series that moved, strongest first."""
+    moved = [shift for shift in shifts if shift.badness > 0 or (shift.kind is Quantity.SETTING and shift.sigmas)]
+    moved.sort(key=lambda s: (-s.badness, -abs(s.sigmas), s.series.service or "", s.series.key))
+    return tuple(
+        SeriesAnomaly(
+            service=shift.series.service,
+            series=shift.series.key,
+            kind="setting" if shift.kind is Quantity.SETTING else _shape(shift),
+            onset=datetime.fromtimestamp(shift.since, tz=UTC),
+            before=shift.normal.middle,
+            after=shift.after,
+            score=round(min(abs(shift.sigmas), 1e6), 3),
+        )
+        for shift in moved
+        if shift.since is not None
+    )[:MAX_ANOMALIES]
+
+
+def _shape(shift: Shift) -> str:
+    if shift.after < shift.normal.middle:
+        return "drop"
+    return "spike" if abs(shift.peak - shift.normal.middle) > 5 * abs(shift.delta) else "level"
+
+
+def _since(measured: Measured, patterns: Iterable[LogPattern]) -> dict[str, datetime]:
+    """When each service first showed something clearly bad.
+
+    A service that only reports on others (an agent, a scheduler) has no failing series and no errors of its own.
+    """
+    onset = measured.onset.timestamp()
+    all_bad = earliest(measured.shifts, onset)
+    hurt = earliest((s for s in measured.shifts if s.kind is not Quantity.RESOURCE), onset)
+    told: dict[str, datetime] = {}
+    for pattern in patterns:
+        if pattern.service and pattern.score >= 0.4:
+            told[pattern.service] = min(told.get(pattern.service, pattern.first_seen), pattern.first_seen)
+    failing = {p.service for p in patterns if p.score >= 0.5 and _is_error(p)}
+    since: dict[str, datetime] = {}
+    for service in sorted({*all_bad, *told}):
+        if service in hurt or service in failing or (service in all_bad and service in told):
+            moments = [told[service]] if service in told else []
+            moments += [datetime.fromtimestamp(onset + all_bad[service], tz=UTC)] if service in all_bad else []
+            since[service] = min(moments)
+    return since
+
+
+def _is_error(pattern: LogPattern) -> bool:
+    return (pattern.level or "error").lower() not in {"info", "debug", "trace", "warn", "warning", "notice"}
+
+
+def _service_symptom(ranked: RankedFeature, since: Mapping[str, datetime]) -> ServiceSymptom:
+    return ServiceSymptom(
+        service=ranked.service,
+        score=round(ranked.probability, 4),
+        since=since.get(ranked.service),
+        reasons=tuple(name for name, _ in ranked.reasons[:4]),
+    )
+
+
+def blast_radius(
+    first: str | None, since: Mapping[str, datetime], graph: ServiceGraph, incident: Incident
+) -> tuple[str, ...]:
+    """The services that suffer beside the first: those that show something bad, earliest first."""
+    del graph
+    hurt = sorted((at, service) for service, at in since.items() if service != first)
+    names = [service for _, service in hurt]
+    names += [service for service in incident.services if service not in names and service != first]
+    return tuple(names)
+
+
+def _onset_evidence(measured: Measured, patterns: Sequence[LogPattern]) -> str:
+    strongest = max(measured.shifts, key=lambda s: (s.badness, s.series.key), default=None)
+    if measured.found and strongest is not None and strongest.badness > 0 and strongest.since is not None:
+        at = datetime.fromtimestamp(strongest.since, tz=UTC)
+        return (
+            f"{strongest.series.key} of {strongest.series.service} left its normal range at "
+            f"{clock_on(at, measured.onset)}: {number(strongest.normal.middle)} before, {number(strongest.after)} since"
+        )
+    if patterns:
+        first = min(patterns[:5], key=lambda p: (p.first_seen, p.pattern_id))
+        return f"first telling log line at {clock_on(first.first_seen, measured.onset)}: {first.template[:100]}"
+    return "no series and no log shows an onset; taken to be two minutes before the alert"

@@ -1,0 +1,174 @@
+"""What the traces say for each service: where time is spent, where errors start, which path has changed.
+
+Belongs here: comparing spans since the onset with spans before it. Does not belong here: weighing it against metrics.
+
+Time inside is a span's duration less the time its children cover; time on the wire is what a calling span waits beyond
+the called service's own span. Errors start in failing spans that have no failing child. A path is cut where an
+operation calls less, or more, than it used to.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from incident_pipeline.models import Span
+
+MAX_SPANS = 50_000
+
+Operation = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One span with what its children explain."""
+
+    span: Span
+    children: tuple[Span, ...]
+    inside: float
+    """Milliseconds that no child covers."""
+
+    @property
+    def is_call(self) -> bool:
+        """Whether all that the span does is to call another service."""
+        return bool(self.children) and all(c.service != self.span.service for c in self.children)
+
+
+def nodes_of(spans: Sequence[Span]) -> list[Node]:
+    """Each span with its children; the same span twice counts once."""
+    rows = sorted(spans, key=lambda s: (s.start, s.trace_id, s.span_id))[-MAX_SPANS:]
+    unique = {(s.trace_id, s.span_id): s for s in rows}
+    children: dict[tuple[str, str], list[Span]] = defaultdict(list)
+    for span in unique.values():
+        if span.parent_id and span.parent_id != span.span_id:
+            children[span.trace_id, span.parent_id].append(span)
+    return [
+        Node(span, tuple(children.get(key, ())), _inside(span, children.get(key, ()))) for key, span in unique.items()
+    ]
+
+
+def _inside(span: Span, children: Iterable[Span]) -> float:
+    start = span.start.timestamp() * 1000.0
+    end = start + max(span.duration_ms, 0.0)
+    covered, reached = 0.0, start
+    for child in sorted(children, key=lambda c: (c.start, c.duration_ms)):
+        low = max(child.start.timestamp() * 1000.0, reached)
+        high = min(child.start.timestamp() * 1000.0 + max(child.duration_ms, 0.0), end)
+        if high > low:
+            covered += high - low
+            reached = high
+    return max(span.duration_ms - covered, 0.0)
+
+
+def trace_features(spans: Sequence[Span], onset: float) -> dict[str, dict[str, float]]:
+    """For each service: `trace_inside`, `trace_wire`, `trace_errors`, `trace_path`, each 0 to 1."""
+    nodes = [node for node in nodes_of(spans) if node.span.service]
+    before = [n for n in nodes if n.span.start.timestamp() < onset]
+    after = [n for n in nodes if n.span.start.timestamp() >= onset]
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, scores in (
+        ("trace_inside", _inside_excess(before, after)),
+        ("trace_wire", _wire_excess(before, after)),
+        ("trace_errors", _error_origins(before, after)),
+        ("trace_path", _path_changes(before, after)),
+    ):
+        for service, score in scores.items():
+            found[service][name] = score
+    return dict(found)
+
+
+def _key(node: Node) -> Operation:
+    return (node.span.service or "", node.span.name)
+
+
+def _usual(nodes: Iterable[Node]) -> dict[Operation, tuple[float, float]]:
+    """Median and 90th percentile of the time inside, for each operation."""
+    times: dict[Operation, list[float]] = defaultdict(list)
+    for node in nodes:
+        times[_key(node)].append(node.inside)
+    return {key: (float(np.median(v)), float(np.quantile(v, 0.9))) for key, v in times.items()}
+
+
+def _excess(before: Sequence[Node], after: Sequence[Node], calls: bool) -> dict[Operation, float]:
+    """Milliseconds beyond the usual per operation, of calling spans or of the others.
+
+    An operation that was not seen before is measured against the median of what is seen now.
+    """
+    usual = _usual(n for n in before if n.is_call == calls)
+    now = _usual(n for n in after if n.is_call == calls)
+    total: dict[Operation, float] = defaultdict(float)
+    for node in after:
+        if node.is_call == calls:
+            middle, high = usual.get(_key(node), (now[_key(node)][0], now[_key(node)][0] * 3))
+            if node.inside > high + 5.0:
+                total[_key(node)] += node.inside - middle
+    return total
+
+
+def _inside_excess(before: Sequence[Node], after: Sequence[Node]) -> dict[str, float]:
+    by_service: dict[str, float] = defaultdict(float)
+    for (service, _), excess in _excess(before, after, calls=False).items():
+        by_service[service] += excess
+    return _shares(by_service)
+
+
+def _wire_excess(before: Sequence[Node], after: Sequence[Node]) -> dict[str, float]:
+    """Time on the wire goes to the end of the call whose other calls are slow too."""
+    usual: dict[tuple[str, str], list[float]] = defaultdict(list)
+    edges: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for nodes, into in ((before, usual), (after, edges)):
+        for node in nodes:
+            if node.is_call:
+                into[node.span.service or "", node.children[0].service or ""].append(node.inside)
+    over: dict[tuple[str, str], float] = {}
+    for edge, times in edges.items():
+        known = usual.get(edge) or [float(np.median(times))]
+        limit = float(np.quantile(known, 0.9)) * 2 + 5.0
+        over[edge] = sum(t - limit for t in times if t > limit) / len(times)
+    ends: dict[str, list[float]] = defaultdict(list)
+    for (caller, callee), excess in over.items():
+        ends[caller].append(excess)
+        ends[callee].append(excess)
+    return _shares({s: sum(v) * float(np.mean([x > 0 for x in v])) for s, v in ends.items()})
+
+
+def _error_origins(before: Sequence[Node], after: Sequence[Node]) -> dict[str, float]:
+    def origins(nodes: Sequence[Node]) -> dict[str, float]:
+        counts: dict[str, float] = defaultdict(float)
+        for node in nodes:
+            if node.span.status == "error" and not any(c.status == "error" for c in node.children):
+                counts[node.span.service or ""] += 1.0 / len(nodes)
+        return counts
+
+    known, now = origins(before), origins(after)
+    return _shares({service: max(0.0, share - known.get(service, 0.0)) for service, share in now.items()})
+
+
+def _path_changes(before: Sequence[Node], after: Sequence[Node]) -> dict[str, float]:
+    """How much an operation's number of calls changed, in standard errors, for operations seen often enough."""
+
+    def counts(nodes: Sequence[Node]) -> Mapping[Operation, list[int]]:
+        found: dict[Operation, list[int]] = defaultdict(list)
+        for node in nodes:
+            found[_key(node)].append(len(node.children))
+        return found
+
+    known, now = counts(before), counts(after)
+    scores: dict[str, float] = defaultdict(float)
+    for key in known.keys() & now.keys():
+        old, new = np.asarray(known[key], dtype=float), np.asarray(now[key], dtype=float)
+        if len(old) < 3 or len(new) < 3:
+            continue
+        error = np.sqrt(old.var() / len(old) + new.var() / len(new) + 0.05)
+        score = abs(new.mean() - old.mean()) / error
+        if score > 2.0:
+            scores[key[0]] = max(scores[key[0]], float(min(score / 10.0, 1.0)))
+    return dict(scores)
+
+
+def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
+    total = sum(amounts.values())
+    return {service: amount / total for service, amount in amounts.items() if amount > 0} if total > 0 else {}
