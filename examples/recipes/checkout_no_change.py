@@ -1,7 +1,8 @@
-"""No change is to blame: a campaign brings three times the traffic, and the connections to the orders database run out.
+"""No change is to blame: three times the usual traffic, and orders runs out of connections to its database.
 
-Requests rise first, then the pool of connections is full, then checkout waits and fails. A release of recommendations
-is complete six minutes before, and a checkout commit was merged and not released: both are innocent.
+Requests rise first, then the pool of connections of orders is full, then orders and all that call it wait and fail. The
+database itself has room. A release of recommendations is complete six minutes before, and a checkout commit was merged
+and not released: both are innocent.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ DAY = datetime(2026, 4, 9, tzinfo=UTC)
 SURGE = DAY + timedelta(hours=18, minutes=50)
 FULL = SURGE + timedelta(minutes=4)
 """When the pool has no connection left."""
+POOL = 198
+"""Connections of all six replicas together."""
 
 _RECOMMENDATIONS_DIFF = """--- a/recommendations/carousel.py
 +++ b/recommendations/carousel.py
@@ -98,12 +101,12 @@ def _changes(it: Recording) -> None:
     it.release("deploy-51d0c7", "orders", ("v4.1.9", "v4.2.0"), docs, DAY + timedelta(hours=10, minutes=15))
     it.release("deploy-e4f718", "recommendations", ("v0.43.2", "v0.44.0"), carousel, SURGE - timedelta(minutes=6))
     it.truth = {
-        "root_cause_service": "orders-db",
-        "root_cause_metric": "connections_used",
+        "root_cause_service": "orders",
+        "root_cause_metric": "db_pool_in_use",
         "root_cause_change": "none",
         "category": "capacity_problem",
         "category_also": ["external_factor"],
-        "blast_radius": ["orders", "checkout", "web"],
+        "blast_radius": ["checkout", "web"],
         "remediation": "scale",
         "decoys": [carousel, text],
         "injected_at": stamp(SURGE),
@@ -136,16 +139,18 @@ def _metrics(it: Recording) -> None:
         it.series(service, "error_ratio", 0.002, noise=0.2, effect=from_then(FULL, to=failing, ramp=quick))
         it.series(service, "cpu_percent", cpu, noise=0.05, effect=from_then(SURGE, times=1.5, ramp=quick))
     it.series("orders", "replicas", 6, noise=0.0)
-    it.series("orders-db", "connections_used", 62, noise=0.05, effect=_filling)
-    it.series("orders-db", "connections_max", 200, noise=0.0)
-    it.series("orders-db", "cpu_percent", 34, noise=0.05, effect=from_then(SURGE, to=81, ramp=timedelta(minutes=4)))
+    it.series("orders", "db_pool_in_use", 62, noise=0.05, effect=_filling, most=POOL)
+    it.series("orders", "db_pool_size", POOL, noise=0.0)
+    it.series("orders", "db_pool_waiting", 0.4, noise=0.5, effect=from_then(FULL, to=118, ramp=quick))
+    it.series("orders-db", "connections_used", 71, noise=0.04, effect=from_then(SURGE, times=2.7, ramp=quick))
+    it.series("orders-db", "cpu_percent", 34, noise=0.05, effect=from_then(SURGE, times=1.4, ramp=quick))
 
 
 def _filling(at: datetime, value: float) -> float:
     """Up with the traffic, to the limit and not beyond."""
     if at < SURGE:
         return value
-    return min(value + (200 - value) * (at - SURGE) / (FULL - SURGE), 200.0)
+    return POOL * 1.2 if at >= FULL else value + (POOL - value) * ((at - SURGE) / (FULL - SURGE))
 
 
 def _logs(it: Recording) -> None:
@@ -199,7 +204,6 @@ def _logs(it: Recording) -> None:
         ),
         **after,
     )
-    it.chatter("orders-db", "fatal", 4.0, lambda _r: "sorry, too many clients already (max_connections 200)", **after)
     it.chatter(
         "checkout",
         "error",

@@ -128,13 +128,14 @@ class Recording:
         noise: float = 0.05,
         daily: float = 0.0,
         effect: Effect = unchanged,
+        most: float = math.inf,
     ) -> None:
         """One sample a minute: a normal level with noise and a slow wave, and what the incident makes of it."""
         at = self.start
         while at <= self.end:
             wave = 1 + daily * math.sin((at.hour * 60 + at.minute) / 229)
             value = effect(at, normal * wave) * (1 + self.random.gauss(0, noise))
-            self._metrics.append((at, service, metric, max(value, 0.0)))
+            self._metrics.append((at, service, metric, min(max(value, 0.0), most)))
             at += MINUTE
 
     def log(self, at: datetime, service: str, level: str, message: str, **attributes: Any) -> None:

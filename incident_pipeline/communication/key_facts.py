@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from incident_pipeline.documents.escape import clean
 from incident_pipeline.documents.wording import elapsed
 from incident_pipeline.models import CodeChange, Deployment, Diagnosis, Evidence, Symptoms
 from incident_pipeline.remediation.change_actions import commit_with, deployment_of, deployment_with
@@ -38,7 +39,7 @@ def evidence_lines(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis,
 
 
 def _facts(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Iterator[str]:
-    deployment = _blamed(evidence, diagnosis)
+    deployment = blamed_deployment(evidence, diagnosis)
     onset = symptoms.onset or diagnosis.onset
     if deployment is None or deployment.at is None or onset is None or deployment.at > onset:
         return
@@ -50,9 +51,12 @@ def _facts(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Iter
         yield f"Errors concentrated in new {place} code"
     if _infrastructure_is_calm(evidence, symptoms):
         yield "No infrastructure anomalies detected"
+    if commit and commit.message:
+        yield f'Released with it: {commit.sha[:8]} "{clean(commit.message.splitlines()[0], 100)}"'
 
 
-def _blamed(evidence: Evidence, diagnosis: Diagnosis) -> Deployment | None:
+def blamed_deployment(evidence: Evidence, diagnosis: Diagnosis) -> Deployment | None:
+    """The deployment that the likeliest hypothesis blames, or that released the commit it blames."""
     primary = diagnosis.primary
     if primary is None or primary.caused_by.kind not in {"deployment", "change"}:
         return None

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from incident_pipeline.communication.key_facts import evidence_lines
+from incident_pipeline.communication.key_facts import blamed_deployment, evidence_lines
 from incident_pipeline.documents.escape import markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at, summary_text
@@ -73,7 +73,7 @@ def status_update(
         "severity": incident.severity.value,
         "duration": elapsed(since, incident.resolved_at or as_of),
         "summary": markdown(summary_text(incident, since, as_of), 600),
-        "cause": _cause(diagnosis),
+        "cause": _cause(incident, evidence, diagnosis, as_of),
         "confidence": percent(diagnosis.primary.confidence) if diagnosis.primary else "not determined",
         "evidence": [line for line in map(markdown, _evidence(evidence, symptoms, diagnosis)) if line] or ["None"],
         "actions": list(_actions(remediation.actions, diagnosis)),
@@ -85,11 +85,17 @@ def status_update(
     return StatusUpdate(markdown=render(TEMPLATE, context, templates), as_of=as_of)
 
 
-def _cause(diagnosis: Diagnosis) -> str:
+def _cause(incident: Incident, evidence: Evidence, diagnosis: Diagnosis, as_of: datetime) -> str:
     primary = diagnosis.primary
     if primary is None:
         return "Not determined yet: the evidence does not point to a cause"
-    text = markdown(primary.description, _CAUSE_LIMIT)
+    deployment = blamed_deployment(evidence, diagnosis)
+    text = primary.description
+    if deployment is not None and deployment.at is not None:
+        foreign = deployment.service and deployment.service not in incident.services
+        of = f" of {deployment.service}" if foreign else ""
+        text = f"Recent deployment{of} ({deployment.id} at {clock(deployment.at, as_of)} UTC)"
+    text = markdown(text, _CAUSE_LIMIT)
     if primary.confidence < WORTH_RECOMMENDING:
         return f"Not determined yet: likeliest so far is {text}"
     return text
