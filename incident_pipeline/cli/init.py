@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -93,7 +92,7 @@ def _receiver(answers: Answers) -> list[str]:
 
 def _connections(answers: Answers) -> list[str]:
     named = {"prometheus": answers.prometheus, "alertmanager": answers.alertmanager}
-    lines = [f"    {name}: {{url: {json.dumps(url)}}}" for name, url in named.items() if url]
+    lines = [f"    {name}: {{url: {_quoted(url)}}}" for name, url in named.items() if url]
     return ["  connections:", *lines] if lines else []
 
 
@@ -112,12 +111,18 @@ def _context(answers: Answers) -> list[str]:
         lines += [
             "    code:",
             "      repositories:",
-            f'        "*": [{json.dumps(answers.repository)}]   # or by service: payments: [./payments]',
+            f'        "*": [{_quoted(answers.repository)}]   # or by service: payments: [./payments]',
             "      lookback: 48h",
         ]
     if answers.alertmanager:
         lines += ["    related_alerts:", "      sources: [alertmanager]"]
     return ["  context:", *lines] if lines else []
+
+
+def _quoted(text: str) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(text, default_style='"', width=len(text) * 10 + 10)).strip()
 
 
 def _ask() -> Answers:
