@@ -29,6 +29,7 @@ SETTINGS = {
     "threads": "1",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
 }
 _INCIDENT_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _BUSY = ("Could not set lock", "different configuration", "Unique file handle conflict")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.models import EnvelopeStatus, Materialization
 from incident_pipeline.storage import migrations, rows
-from incident_pipeline.storage.bulk import insert_rows, select_rows
+from incident_pipeline.storage.bulk import insert_columns, select_rows
 from incident_pipeline.storage.incident_file import SUFFIX, file_lock, first_line, incident_path, opened
 from incident_pipeline.storage.tables import ASSETS, RECORD_COLUMNS, AssetTable
 from incident_pipeline.storage.version_diff import VersionDiff, compare
@@ -37,7 +37,8 @@ class _Prepared:
     """A value on its way into the file."""
 
     table: AssetTable
-    rows: rows.Rows
+    rows: int
+    columns: list[str]
     envelopes: tuple[dict[str, Any], ...]
     status: EnvelopeStatus
     data_version: str
@@ -75,8 +76,7 @@ class IncidentStore:
         prepared = [_prepare(asset, value) for asset, value in values.items()]
         path = incident_path(self.directory, incident_id)
         self.directory.mkdir(parents=True, exist_ok=True)
-        with self._transaction(path) as connection:
-            migrations.ensure_tables(connection, [item.table for item in prepared])
+        with self._transaction(path, [item.table for item in prepared]) as connection:
             versions = _next_versions(connection)
             records = {}
             for item in prepared:
@@ -90,7 +90,7 @@ class IncidentStore:
                     as_of=as_of,
                     knowledge_base_version=knowledge_base_version,
                     materialized_at=now,
-                    rows=len(item.rows),
+                    rows=item.rows,
                     status=item.status,
                     sources=item.envelopes,
                 )
@@ -179,13 +179,16 @@ class IncidentStore:
     # --- the file -------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, path: Path, tables: Sequence[AssetTable] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
         with opened(path, read_only=False, patience=self._patience) as connection:
             try:
-                connection.execute("BEGIN")
                 migrations.migrate(connection, path.name)
+                changes = migrations.table_changes(connection, tables)
+                connection.execute("BEGIN")
+                for statement in changes:
+                    connection.execute(statement)
                 yield connection
                 connection.execute("COMMIT")
             except duckdb.Error as error:
@@ -216,7 +219,8 @@ class IncidentStore:
 def _prepare(asset: str, value: Any) -> _Prepared:
     table, made = rows.asset_table(asset), rows.to_rows(asset, value)
     envelopes, status = rows.envelopes_of(asset, value), rows.status_of(asset, value)
-    return _Prepared(table, made, envelopes, status, rows.content_hash(made, envelopes, status))
+    texts = rows.column_texts(table, made)
+    return _Prepared(table, len(made), texts, envelopes, status, rows.content_hash(texts, envelopes, status))
 
 
 def _append(connection: duckdb.DuckDBPyConnection, item: _Prepared, record: Materialization) -> None:
@@ -227,7 +231,7 @@ def _append(connection: duckdb.DuckDBPyConnection, item: _Prepared, record: Mate
     ).fetchone()
     content = known[0] if known and known[0] is not None else record.version
     if content == record.version and item.rows:
-        insert_rows(connection, item.table, record.version, item.rows)
+        insert_columns(connection, item.table, record.version, item.columns)
     cells = [_cell(column.type, getattr(record, column.field)) for column in RECORD_COLUMNS]
     marks = ", ".join("?" * (len(cells) + 1))
     connection.execute(

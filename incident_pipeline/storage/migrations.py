@@ -30,11 +30,13 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
-    """How many migrations the file has seen; 0 for a new file."""
-    found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()
-    if found is None:
+    """How many migrations the file has seen; 0 for a new file. Not within a transaction."""
+    import duckdb
+
+    try:
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+    except duckdb.CatalogException:
         return 0
-    row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -45,41 +47,60 @@ def is_current(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
         StoreError: the file is of a newer release.
     """
     version = schema_version(connection)
+    _refuse_newer(version, name)
+    return version == SCHEMA_VERSION
+
+
+def _refuse_newer(version: int, name: str) -> None:
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{name} was written by a newer release (schema {version}, this one knows {SCHEMA_VERSION}); "
             "upgrade to read it"
         )
-    return version == SCHEMA_VERSION
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Bring the schema up to date, within the caller's transaction.
+    """Bring the schema up to date, all steps or none. Not within a transaction.
 
     Raises:
         StoreError: the file is of a newer release.
     """
-    if is_current(connection, name):
-        return
     version = schema_version(connection)
+    _refuse_newer(version, name)
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN")
     if version == 0:
         connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL, name VARCHAR NOT NULL)")
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
         step(connection)
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", [number, step.__name__])
+    connection.execute("COMMIT")
 
 
-def ensure_tables(connection: duckdb.DuckDBPyConnection, tables: Iterable[AssetTable]) -> None:
-    """Create the tables and views of these assets, and add the columns that their models have gained."""
-    found: dict[str, set[str]] = {}
-    for table_name, column in connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall():
-        found.setdefault(table_name, set()).add(column)
-    for table in tables:
-        existing = found.get(table.table)
-        if existing is None:
-            connection.execute(table.ddl())
-        missing = [column for column in table.columns if existing is not None and column.name not in existing]
-        for column in missing:
-            connection.execute(f'ALTER TABLE {table.table} ADD COLUMN "{column.name}" {column.type}')
-        if existing is None or missing:
-            connection.execute(table.view())
+def table_changes(connection: duckdb.DuckDBPyConnection, tables: Iterable[AssetTable]) -> list[str]:
+    """The statements that create what these assets lack, or add the columns that their models have gained.
+
+    Not within a transaction: looking for a table that is not there would end it. (The catalogue's own views would
+    not, and cost 10 ms.)
+    """
+    return [statement for table in tables for statement in _changes(table, _columns(connection, table))]
+
+
+def _changes(table: AssetTable, existing: set[str]) -> list[str]:
+    if not existing:
+        return [table.ddl(), table.view()]
+    missing = [column for column in table.columns if column.name not in existing]
+    added = [f'ALTER TABLE {table.table} ADD COLUMN "{column.name}" {column.type}' for column in missing]
+    return [*added, table.view()] if added else []
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: AssetTable) -> set[str]:
+    """The columns that the table has; none where there is no table yet."""
+    import duckdb
+
+    try:
+        described = connection.execute(f"SELECT * FROM {table.table} LIMIT 0").description  # noqa: S608 - own names
+    except duckdb.CatalogException:
+        return set()
+    return {column[0] for column in described or ()}

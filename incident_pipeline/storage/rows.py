@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ from incident_pipeline.errors import StoreError
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Gathered, MetricSeries
 from incident_pipeline.storage.tables import ASSETS, AssetTable, Column, Shape
-from kb.redaction import redact_value
+from kb.redaction import PLACEHOLDER, is_sensitive_key, redact, redact_value
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -90,14 +91,19 @@ def stored_form(asset: str, value: Any) -> Any:
 
 def data_version(asset: str, value: Any) -> str:
     """The name of the content: equal for equal content, whatever it cost to get it."""
-    return content_hash(to_rows(asset, value), envelopes_of(asset, value), status_of(asset, value))
+    texts = column_texts(asset_table(asset), to_rows(asset, value))
+    return content_hash(texts, envelopes_of(asset, value), status_of(asset, value))
 
 
-def content_hash(rows: Rows, envelopes: Sequence[Mapping[str, Any]], status: EnvelopeStatus) -> str:
-    """The hash of rows and of what the sources said; durations, queries and windows are not content."""
+def column_texts(table: AssetTable, rows: Rows) -> list[str]:
+    """Each column of the table as a JSON list of its cells; cells of JSON columns are JSON texts themselves."""
+    return [_column_text([row[column.name] for row in rows], column.type) for column in table.columns]
+
+
+def content_hash(texts: Sequence[str], envelopes: Sequence[Mapping[str, Any]], status: EnvelopeStatus) -> str:
+    """The hash of columns and of what the sources said; durations, queries and windows are not content."""
     said = [{key: value for key, value in envelope.items() if key not in _NOT_CONTENT} for envelope in envelopes]
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    text = json.dumps([said, columns], sort_keys=True, default=str)
+    text = "\n".join((json.dumps(said, sort_keys=True), *texts))
     digest = hashlib.sha256(text.encode()).hexdigest()[:20]
     return f"unavailable:{digest}" if status is EnvelopeStatus.UNAVAILABLE else digest
 
@@ -186,8 +192,19 @@ def _moment(seconds: float) -> datetime | None:
 
 
 def _without_secrets(row: Row) -> Row:
-    texts = {name: value for name, value in row.items() if isinstance(value, str | list | dict)}
-    return row | dict(zip(texts, _plain(texts).values(), strict=True)) if texts else row
+    safe = {
+        name: _text(value) if isinstance(value, str) else _plain(value) if isinstance(value, list | dict) else value
+        for name, value in row.items()
+    }
+    if "previous_value" in safe and is_sensitive_key(str(safe["name"])):
+        safe |= {name: PLACEHOLDER for name in ("value", "previous_value") if safe[name] is not None}
+    return safe
+
+
+@lru_cache(maxsize=4096)
+def _text(text: str) -> str:
+    """Lines repeat, and are asked for twice: once for their hash, once to be stored."""
+    return redact(clean(text))
 
 
 def _plain(value: Any) -> Any:
@@ -201,6 +218,26 @@ def _printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(str(key)): _printable(item) for key, item in value.items()}
     return [_printable(item) for item in value] if isinstance(value, list) else value
+
+
+def _column_text(values: list[Any], sql_type: str) -> str:
+    """One column as a JSON list; JSON columns as a list of JSON texts, so that they arrive as they are."""
+    if sql_type == "JSON":
+        known: dict[int, str] = {}
+        # Points share the labels of their series: each object is written once.
+        values = [
+            None if v is None else known.get(id(v)) or known.setdefault(id(v), json.dumps(v, sort_keys=True))
+            for v in values
+        ]
+    elif sql_type == "DOUBLE":
+        values = [v if v is None or v - v == 0 else str(v) for v in values]
+    elif sql_type == "TIMESTAMP":
+        values = [_moment_text(v) for v in values]
+    return json.dumps(values)
+
+
+def _moment_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(sep=" ")
 
 
 # --- rows to values -----------------------------------------------------------------------------

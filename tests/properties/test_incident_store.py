@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from incident_pipeline.models import Deployment, Envelope, EnvelopeStatus, EvidenceKind, Gathered
 from incident_pipeline.storage import rows
@@ -24,8 +25,16 @@ ASSET_NAMES = sorted(ASSETS)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, where NaN equals NaN."""
-    return repr(one) == repr(other)
+    """Equal, where NaN equals NaN and a mapping has no order."""
+    return canonical(one) == canonical(other)
+
+
+def canonical(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return canonical(dict(value))
+    if isinstance(value, dict):
+        return sorted((repr(key), canonical(inner)) for key, inner in value.items())
+    return [canonical(inner) for inner in value] if isinstance(value, list | tuple) else repr(value)
 
 
 @pytest.mark.parametrize("asset", ASSET_NAMES)
