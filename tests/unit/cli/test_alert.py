@@ -1,7 +1,9 @@
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,39 @@ def test_hostile_text_is_stored_as_it_is_and_printed_without_control_characters(
     (record,) = inbox.incidents()
     inbox.close()
     assert "DROP TABLE alerts; -- {{ 7*7 }} $(id) [red]" in record.title
+
+
+def test_the_real_receiver_takes_what_is_sent(place: Path) -> None:
+    import uvicorn
+
+    from incident_pipeline.config import Scenario
+    from incident_pipeline.console.receiver import create_receiver
+
+    inbox = Inbox.open(place / "receiver.sqlite")
+    config = uvicorn.Config(create_receiver(inbox, Scenario(), (), lambda: None), port=0, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        port = _port_of(server)
+        configure(place, port)
+        answer = json.loads(
+            call("alert", "--title", "é \N{SNOWMAN}", "--service", "payments", "--dedup-key", "k", "--json").stdout
+        )
+    finally:
+        server.should_exit = True
+        thread.join()
+    inbox.group(datetime.now(UTC), Scenario().alerts)
+    (record,) = inbox.incidents()
+    inbox.close()
+    assert answer == {"accepted": 1, "through": "receiver", "receiver": f"http://127.0.0.1:{port}"}
+    assert record.title == "é \N{SNOWMAN}"
+    assert not (place / "data").exists()
+
+
+def _port_of(server: Any) -> int:
+    end = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return int(server.servers[0].sockets[0].getsockname()[1])
