@@ -25,7 +25,6 @@ from incident_pipeline.models import Evidence, EvidenceKind, Hypothesis, Inciden
 
 GROUP = "diagnosis"
 Approach = Callable[[Incident, Evidence, Symptoms, Scenario], tuple[Hypothesis, ...]]
-EVIDENCE_INS = {kind.value: dg.AssetIn() for kind in EvidenceKind}
 COMMON: dict[str, Any] = {
     "partitions_def": incident_partitions,
     "group_name": GROUP,
@@ -35,10 +34,10 @@ COMMON: dict[str, Any] = {
 }
 
 
-@dg.asset(ins={"incident": dg.AssetIn(), **EVIDENCE_INS}, **COMMON)
-def symptoms(responder: Responder, incident: Incident, **evidence: Any) -> dg.MaterializeResult[Any]:
+@dg.asset(deps=[kind.value for kind in EvidenceKind], **COMMON)
+def symptoms(responder: Responder, incident: Incident) -> dg.MaterializeResult[Any]:
     """What is broken, since when, where first: anomalous series and log patterns."""
-    gathered = Evidence(**evidence)
+    gathered = responder.versions.evidence(incident.incident_id)
     patterns = responder.application.scenario.context.logs.focus_patterns
     found = find_symptoms(incident, gathered, patterns)
     return result("symptoms", found, symptom_facts(gathered, found))
@@ -47,18 +46,11 @@ def symptoms(responder: Responder, incident: Incident, **evidence: Any) -> dg.Ma
 def _approach(name: str, switch: str, find: Approach, description: str) -> dg.AssetsDefinition:
     """The asset of one approach: same inputs, same shape, its own switch."""
 
-    @dg.asset(
-        name=name,
-        description=description,
-        ins={"incident": dg.AssetIn(), "symptoms": dg.AssetIn(), **EVIDENCE_INS},
-        **COMMON,
-    )
-    def hypotheses(
-        responder: Responder, incident: Incident, symptoms: Symptoms, **evidence: Any
-    ) -> dg.MaterializeResult[Any]:
+    @dg.asset(name=name, description=description, **COMMON)
+    def hypotheses(responder: Responder, incident: Incident, symptoms: Symptoms) -> dg.MaterializeResult[Any]:
         settings = responder.application.scenario
         on = getattr(settings.diagnosis.approaches, switch)
-        found = find(incident, Evidence(**evidence), symptoms, settings) if on else ()
+        found = find(incident, responder.versions.evidence(incident.incident_id), symptoms, settings) if on else ()
         return result(name, found, hypothesis_facts(found, on))
 
     made: dg.AssetsDefinition = hypotheses
@@ -97,7 +89,7 @@ HYPOTHESES = ("change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses"
 
 
 @dg.asset(
-    ins={name: dg.AssetIn() for name in ("incident", "symptoms", *HYPOTHESES, *EVIDENCE_INS)},
+    ins={name: dg.AssetIn() for name in ("incident", "symptoms", *HYPOTHESES)},
     check_specs=[dg.AssetCheckSpec(ACTIONABLE, asset="diagnosis", description="The first cause is likelier than not.")],
     **COMMON,
 )
@@ -105,6 +97,7 @@ def diagnosis(
     responder: Responder, incident: Incident, symptoms: Symptoms, **inputs: Any
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """The ranked causes, each with a probability and the sentences that speak for it."""
-    hypotheses = tuple(hypothesis for name in HYPOTHESES for hypothesis in inputs.pop(name))
-    made = synthesize(incident, Evidence(**inputs), symptoms, hypotheses, responder.application.scenario)
+    hypotheses = tuple(hypothesis for name in HYPOTHESES for hypothesis in inputs[name])
+    evidence = responder.versions.evidence(incident.incident_id)
+    made = synthesize(incident, evidence, symptoms, hypotheses, responder.application.scenario)
     yield result("diagnosis", made, diagnosis_facts(made), [worth_acting_on(made)])

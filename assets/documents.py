@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets.diagnosis import EVIDENCE_INS
 from assets.partitions import incident_partitions
 from assets.presentation import timeline_table
 from assets.resources import Responder
@@ -18,7 +17,6 @@ from incident_pipeline.documents.runbook_update import propose_runbook_update
 from incident_pipeline.documents.timeline import build_timeline
 from incident_pipeline.models import (
     Diagnosis,
-    Evidence,
     Incident,
     Postmortem,
     Remediation,
@@ -35,29 +33,20 @@ COMMON: dict[str, Any] = {
 }
 
 
-@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", *EVIDENCE_INS)}, **COMMON)
+@dg.asset(**COMMON)
 def timeline(
-    responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis, **evidence: Any
+    responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis
 ) -> dg.MaterializeResult[Any]:
     """What happened and what was done, in order."""
+    if not responder.application.scenario.documentation.timeline:
+        return result("timeline", Timeline(), {"timeline": "switched off in the configuration"})
     responded_at, diagnosed_at = responder.milestones(incident)
-    on = responder.application.scenario.documentation.timeline
-    made = (
-        build_timeline(
-            incident, Evidence(**evidence), symptoms, diagnosis, responded_at=responded_at, diagnosed_at=diagnosed_at
-        )
-        if on
-        else Timeline()
-    )
+    evidence = responder.versions.evidence(incident.incident_id)
+    made = build_timeline(incident, evidence, symptoms, diagnosis, responded_at=responded_at, diagnosed_at=diagnosed_at)
     return result("timeline", made, {"timeline": timeline_table(made)})
 
 
-@dg.asset(
-    ins={
-        name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", "remediation", "timeline", *EVIDENCE_INS)
-    },
-    **COMMON,
-)
+@dg.asset(**COMMON)
 def status_update(
     context: dg.AssetExecutionContext,
     responder: Responder,
@@ -66,13 +55,12 @@ def status_update(
     diagnosis: Diagnosis,
     remediation: Remediation,
     timeline: Timeline,
-    **evidence: Any,
 ) -> dg.MaterializeResult[Any]:
     """What people are told: cause, confidence, evidence, suggested actions, timeline."""
     application = responder.application
     update = write_status_update(
         incident,
-        Evidence(**evidence),
+        responder.versions.evidence(incident.incident_id),
         symptoms,
         diagnosis,
         remediation,
@@ -85,12 +73,7 @@ def status_update(
     return result("status_update", update, {"message": markdown(update.markdown)})
 
 
-@dg.asset(
-    ins={
-        name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", "remediation", "timeline", *EVIDENCE_INS)
-    },
-    **COMMON,
-)
+@dg.asset(**COMMON)
 def postmortem(
     responder: Responder,
     incident: Incident,
@@ -98,13 +81,12 @@ def postmortem(
     diagnosis: Diagnosis,
     remediation: Remediation,
     timeline: Timeline,
-    **evidence: Any,
 ) -> dg.MaterializeResult[Any]:
     """The postmortem: what was measured, and of the rest that it was not."""
     application = responder.application
     document = write_postmortem(
         incident,
-        Evidence(**evidence),
+        responder.versions.evidence(incident.incident_id),
         symptoms,
         diagnosis,
         remediation,
@@ -116,13 +98,7 @@ def postmortem(
     return result("postmortem", document, {"postmortem": markdown(document.markdown)})
 
 
-@dg.asset(
-    ins={
-        name: dg.AssetIn()
-        for name in ("incident", "symptoms", "diagnosis", "remediation", "suggested_runbooks", "postmortem")
-    },
-    **COMMON,
-)
+@dg.asset(**COMMON)
 def runbook_update(
     responder: Responder,
     incident: Incident,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 
 from incident_pipeline.application import Application
 
@@ -27,10 +28,23 @@ def prepare_home(application: Application) -> Path:
     return home
 
 
+def prepare_storage(application: Application) -> None:
+    """Create Dagster's own tables, once: several processes that do so at the same time break each other's start."""
+    home = prepare_home(application)
+    with FileLock(home / "storage.lock"):
+        done = home / "storage.created"
+        if done.exists():
+            return
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            # each is created when it is first asked for
+            _ = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        done.touch()
+
+
 @contextmanager
 def open_instance(application: Application) -> Iterator[dg.DagsterInstance]:
     """The instance of the application's data directory."""
-    home = prepare_home(application)
-    os.environ.setdefault("DAGSTER_HOME", str(home))
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    prepare_storage(application)
+    os.environ.setdefault("DAGSTER_HOME", str(application.dagster_home))
+    with dg.DagsterInstance.from_config(str(application.dagster_home)) as instance:
         yield instance

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets.diagnosis import EVIDENCE_INS
 from assets.partitions import incident_partitions
 from assets.presentation import runbook_table, similar_table
 from assets.resources import Responder
@@ -14,7 +13,6 @@ from incident_pipeline import memory
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.models import (
     Diagnosis,
-    Evidence,
     Incident,
     Postmortem,
     Remediation,
@@ -29,18 +27,17 @@ COMMON: dict[str, Any] = {
 
 
 @dg.asset(
-    ins={"incident": dg.AssetIn(), "symptoms": dg.AssetIn(), **EVIDENCE_INS},
     partitions_def=incident_partitions,
     code_version=ENGINE_VERSION,
     **COMMON,
 )
 def similar_incidents(
-    context: dg.AssetExecutionContext, responder: Responder, incident: Incident, symptoms: Symptoms, **evidence: Any
+    context: dg.AssetExecutionContext, responder: Responder, incident: Incident, symptoms: Symptoms
 ) -> dg.MaterializeResult[Any]:
     """Past incidents that look like this one; never itself, never one that ended later."""
     application = responder.application
     history, knowledge_base = application.scenario.context.history, application.knowledge_base
-    asked = memory.signature(incident, Evidence(**evidence), symptoms)
+    asked = memory.signature(incident, responder.versions.evidence(incident.incident_id), symptoms)
     found = memory.similar(knowledge_base, asked, history.similar_lookback, history.correlation_threshold)
     _write(context, responder, "similar_incidents", found)
     return result("similar_incidents", found, {"similar": similar_table(found)})
@@ -63,9 +60,6 @@ def suggested_runbooks(
 
 
 @dg.asset(
-    ins={
-        name: dg.AssetIn() for name in ("incident", "symptoms", "diagnosis", "remediation", "postmortem", *EVIDENCE_INS)
-    },
     partitions_def=incident_partitions,
     code_version="1",
     **COMMON,
@@ -78,10 +72,10 @@ def knowledge_base_entry(
     diagnosis: Diagnosis,
     remediation: Remediation,
     postmortem: Postmortem,
-    **evidence: Any,
 ) -> dg.MaterializeResult[Any]:
     """What the next incident can learn from this one; the end of the close-out."""
-    entry = memory.learn(incident, Evidence(**evidence), symptoms, diagnosis, remediation, postmortem)
+    evidence = responder.versions.evidence(incident.incident_id)
+    entry = memory.learn(incident, evidence, symptoms, diagnosis, remediation, postmortem)
     responder.versions.write(context.partition_key, {"knowledge_base_entry": entry}, code_versions(context))
     version = memory.remember(responder.application.knowledge_base, entry)
     responder.finish_claim(context)

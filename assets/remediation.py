@@ -4,17 +4,15 @@ from typing import Any
 
 import dagster as dg
 
-from assets.diagnosis import EVIDENCE_INS
 from assets.partitions import incident_partitions
 from assets.presentation import remediation_facts
 from assets.resources import Responder
 from assets.results import result
-from incident_pipeline.models import Diagnosis, Evidence, Incident
+from incident_pipeline.models import Diagnosis, Incident
 from incident_pipeline.remediation.plan import plan_remediation
 
 
 @dg.asset(
-    ins={name: dg.AssetIn() for name in ("incident", "diagnosis", "suggested_runbooks", *EVIDENCE_INS)},
     partitions_def=incident_partitions,
     group_name="remediation",
     code_version="1",
@@ -26,10 +24,8 @@ def remediation(
     incident: Incident,
     diagnosis: Diagnosis,
     suggested_runbooks: tuple,
-    **evidence: Any,
 ) -> dg.MaterializeResult[Any]:
     """The proposed actions with risk, verification and undo; each waits for a person."""
-    plan = plan_remediation(
-        incident, Evidence(**evidence), diagnosis, suggested_runbooks, responder.application.scenario
-    )
+    evidence = responder.versions.evidence(incident.incident_id)
+    plan = plan_remediation(incident, evidence, diagnosis, suggested_runbooks, responder.application.scenario)
     return result("remediation", plan, remediation_facts(plan))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from incident_pipeline.models import Materialization
+from incident_pipeline.models import Evidence, EvidenceKind, Materialization
 from incident_pipeline.storage.incident_store import IncidentStore
 
 
@@ -23,6 +23,8 @@ class RunVersions:
         self._as_of = as_of
         self._now = now
         self._written: dict[tuple[str, str], tuple[Any, Materialization]] = {}
+        self._read: dict[tuple[str, str], Any] = {}
+        self._looked: set[str] = set()
 
     def write(
         self,
@@ -54,6 +56,18 @@ class RunVersions:
         """
         known = self._written.get((incident_id, asset))
         return known[0] if known is not None else self._store.read(incident_id, asset)
+
+    def evidence(self, incident_id: str) -> Evidence:
+        """All evidence of an incident, as far as there is any, read in one go where this run did not gather it."""
+        kinds = [kind.value for kind in EvidenceKind]
+        known = {**self._read, **{key: value for key, (value, _) in self._written.items()}}
+        missing = [kind for kind in kinds if (incident_id, kind) not in known]
+        if missing and incident_id not in self._looked:
+            self._looked.add(incident_id)
+            found = self._store.read_all(incident_id, missing)
+            self._read.update({(incident_id, kind): value for kind, value in found.items()})
+            known = {**self._read, **known}
+        return Evidence(**{kind: known[(incident_id, kind)] for kind in kinds if (incident_id, kind) in known})
 
     def _holds(self, incident_id: str, asset: str, value: Any) -> bool:
         known = self._written.get((incident_id, asset))

@@ -22,7 +22,7 @@ def up(
 
     Example: incident-pipeline up --receiver-port 3001 --ui-port 3000
     """
-    from assets.instance import prepare_home
+    from assets.instance import prepare_storage
     from incident_pipeline.supervision import Ports, supervise
 
     application = context.application()
@@ -33,6 +33,6 @@ def up(
         ui_host=host or "127.0.0.1",
         ui=ui_port,
     )
-    prepare_home(application)
     note(f"starting; logs in {application.data_dir / 'logs'}, stop with Ctrl-C")
+    prepare_storage(application)
     supervise(application, ports, on_ready=lambda receiver_url, ui_url: print_text(f"ready: {receiver_url} {ui_url}"))
