@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def opened(path: Path, *, read_only: bool, patience: float) -> Iterator[duckdb.D
     try:
         with file_lock(path, patience):
             existing = path if path.exists() else _fresh(path)
-            connection = _connected(existing, read_only, deadline)
+            connection = _patiently(partial(_connect, existing, read_only), path, deadline)
             try:
                 yield connection
             finally:
@@ -82,6 +83,37 @@ def opened(path: Path, *, read_only: bool, patience: float) -> Iterator[duckdb.D
         raise StoreError(f"{path.name} is in use by another process for more than {patience:g} s; try again") from error
 
 
+@contextmanager
+def attached(connection: duckdb.DuckDBPyConnection, path: Path, patience: float) -> Iterator[None]:
+    """The file as the catalogue `one` of another connection, to read, under its lock.
+
+    Raises:
+        StoreError: another program holds it for longer than `patience` seconds, or it cannot be read.
+    """
+    import duckdb
+    from filelock import Timeout
+
+    deadline = time.monotonic() + patience
+    quoted = str(path).replace("'", "''")
+    try:
+        with file_lock(path, patience):
+            _patiently(lambda: connection.execute(f"ATTACH '{quoted}' AS one (READ_ONLY)"), path, deadline)
+            try:
+                yield
+            finally:
+                connection.execute("DETACH one")
+    except Timeout as error:
+        raise StoreError(f"{path.name} is in use by another process for more than {patience:g} s") from error
+    except duckdb.Error as error:
+        raise StoreError(f"{path.name} cannot be read: {first_line(error)}") from error
+
+
+def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(str(path), read_only=read_only, config=dict(SETTINGS))
+
+
 def _fresh(path: Path) -> Path:
     """Where a new file is made; what a process that was killed here left behind goes away."""
     fresh = path.with_name(f".{path.name}.new")
@@ -90,13 +122,16 @@ def _fresh(path: Path) -> Path:
     return fresh
 
 
-def _connected(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
+def _patiently(
+    attempt: Callable[[], duckdb.DuckDBPyConnection], path: Path, deadline: float
+) -> duckdb.DuckDBPyConnection:
+    """Try again while a program that knows nothing of our lock holds the file."""
     import duckdb
 
     wait = _FIRST_WAIT
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=dict(SETTINGS))
+            return attempt()
         except duckdb.Error as error:
             if not any(sign in str(error) for sign in _BUSY):
                 raise StoreError(f"{path.name} cannot be opened, it may be damaged: {first_line(error)}") from error

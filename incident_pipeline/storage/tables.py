@@ -9,6 +9,7 @@ that shows the newest version that has an answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -120,9 +121,10 @@ class AssetTable:
         columns = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
         return f"CREATE TABLE IF NOT EXISTS {self.table} (content_version INTEGER NOT NULL, {columns})"
 
-    def select(self, catalog: str = "", *, every_version: bool = False) -> str:
+    def select(self, catalog: str = "", *, every_version: bool = False, columns: Sequence[str] | None = None) -> str:
         """The query behind the view: the newest version that has an answer, or every version."""
-        columns = ", ".join(f'r."{column.name}"' for column in self.columns)
+        names = [column.name for column in self.columns] if columns is None else columns
+        listed = ", ".join(f'r."{name}"' for name in names)
         newest = (
             ""
             if every_version
@@ -130,7 +132,7 @@ class AssetTable:
             " ORDER BY status = 'unavailable', version DESC LIMIT 1)"
         )
         return (
-            f"SELECT m.incident_id, m.version, m.run_id, {columns} FROM {catalog}{self.table} r "  # noqa: S608 - own names
+            f"SELECT m.incident_id, m.version, m.run_id, {listed} FROM {catalog}{self.table} r "  # noqa: S608 - own names
             f"JOIN {catalog}materializations m ON m.content_version = r.content_version "
             f"WHERE m.asset = '{self.name}'{newest}"
         )
