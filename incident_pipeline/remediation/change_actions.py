@@ -107,6 +107,11 @@ def config_revert(hypothesis: Hypothesis) -> RemediationAction:
     )
 
 
+def config_revert_unknown(hypothesis: Hypothesis, _evidence: Evidence) -> RemediationAction:
+    """Take a configuration change back that no source has named yet."""
+    return config_revert(hypothesis)
+
+
 def disable_flag(hypothesis: Hypothesis, flag: FlagChange | None) -> RemediationAction:
     """Turn a feature flag back."""
     name = flag.name if flag else hypothesis.caused_by.id or ""

@@ -7,7 +7,7 @@ Belongs here: from one hypothesis to its answers, the best first. Does not belon
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from incident_pipeline.models import ActionType, Category, Evidence, Hypothesis, RemediationAction
 from incident_pipeline.remediation import change_actions as changes
@@ -19,9 +19,6 @@ CHANGES_BACK = frozenset(
     {ActionType.ROLLBACK, ActionType.ROLL_FORWARD, ActionType.CONFIG_REVERT, ActionType.DISABLE_FLAG}
 )
 """What only helps where a change is to blame."""
-_CERTIFICATE = re.compile(r"certificate|\bcert\b|cert_|x509|\btls\b", re.IGNORECASE)
-_LEAK = re.compile(r"leak|oom|out.of.memory|deadlock|stuck|\bhang", re.IGNORECASE)
-_NEIGHBOUR = re.compile(r"noisy|neighbou?r|node.(satur|pressure)|evict", re.IGNORECASE)
 
 
 def proposals_for(hypothesis: Hypothesis, evidence: Evidence, own: frozenset[str]) -> Iterator[RemediationAction]:
@@ -68,23 +65,38 @@ def _answers_to_commit(hypothesis: Hypothesis, evidence: Evidence, own: frozense
 
 
 def _answers_to_state(hypothesis: Hypothesis, evidence: Evidence) -> Iterator[RemediationAction]:
-    words = f"{hypothesis.mechanism or ''} {hypothesis.description}"
-    if _CERTIFICATE.search(words):
-        yield states.rotate_certificate(hypothesis)
-    elif hypothesis.category in {Category.DEPENDENCY_FAILURE, Category.EXTERNAL_FACTOR}:
-        yield states.failover(hypothesis)
-        yield states.escalate_upstream(hypothesis)
-    elif hypothesis.category is Category.CAPACITY_PROBLEM:
-        yield from _answers_to_shortage(hypothesis, evidence, words)
-    elif hypothesis.category is Category.CONFIGURATION_ERROR:
-        yield changes.config_revert(hypothesis)
-    elif hypothesis.service:
-        yield states.restart(hypothesis)
+    words = (hypothesis.mechanism or hypothesis.description).replace("_", " ")
+    for pattern, answers in _BY_MECHANISM:
+        if pattern.search(words):
+            yield from (answer(hypothesis, evidence) for answer in answers)
+            return
+    yield from (answer(hypothesis, evidence) for answer in _BY_CATEGORY.get(hypothesis.category, ()))
 
 
-def _answers_to_shortage(hypothesis: Hypothesis, evidence: Evidence, words: str) -> Iterator[RemediationAction]:
-    if _NEIGHBOUR.search(words):
-        yield states.reschedule(hypothesis)
-    elif _LEAK.search(words):
-        yield states.restart(hypothesis)
-    yield states.scale(hypothesis, evidence)
+Answer = Callable[[Hypothesis, Evidence], RemediationAction]
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_BY_MECHANISM: tuple[tuple[re.Pattern[str], tuple[Answer, ...]], ...] = (
+    (_words(r"credential|token.expired|secret.expired"), (states.rotate_credential,)),
+    (_words(r"certificate|\bcert\b|x509"), (states.rotate_certificate,)),
+    (_words(r"noisy.neighbou?r|node.(failure|satur|pressure)|evict"), (states.reschedule,)),
+    (_words(r"bad.data|poison|malformed (record|message)"), (states.purge_bad_data,)),
+    (_words(r"quota"), (states.escalate_upstream,)),
+    (_words(r"leak|\boom\b|out.of.memory|deadlock|stuck|\bhang"), (states.restart, states.scale)),
+    (
+        _words(r"third.party|region|partition|network.delay|dns.failure|failover"),
+        (states.failover, states.escalate_upstream),
+    ),
+)
+"""What a mechanism or its description says, and the answers to it; the first that fits counts."""
+_BY_CATEGORY: dict[Category, tuple[Answer, ...]] = {
+    Category.DEPENDENCY_FAILURE: (states.failover, states.escalate_upstream),
+    Category.EXTERNAL_FACTOR: (states.failover, states.escalate_upstream),
+    Category.CAPACITY_PROBLEM: (states.scale,),
+    Category.CONFIGURATION_ERROR: (changes.config_revert_unknown,),
+    Category.CODE_BUG: (states.restart,),
+}

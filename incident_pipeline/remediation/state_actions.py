@@ -63,7 +63,7 @@ def _more_capacity(hypothesis: Hypothesis, service: str) -> RemediationAction:
     )
 
 
-def restart(hypothesis: Hypothesis) -> RemediationAction:
+def restart(hypothesis: Hypothesis, _evidence: Evidence) -> RemediationAction:
     """A rolling restart."""
     service = hypothesis.service
     command = commands.restart(service) if service else None
@@ -82,9 +82,9 @@ def restart(hypothesis: Hypothesis) -> RemediationAction:
     )
 
 
-def reschedule(hypothesis: Hypothesis) -> RemediationAction:
+def reschedule(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
     """Away from a node that others use up: new pods are placed anew."""
-    action = restart(hypothesis)
+    action = restart(hypothesis, evidence)
     return action.model_copy(
         update={
             "type": ActionType.RESCHEDULE,
@@ -95,7 +95,7 @@ def reschedule(hypothesis: Hypothesis) -> RemediationAction:
     )
 
 
-def rotate_certificate(hypothesis: Hypothesis) -> RemediationAction:
+def rotate_certificate(hypothesis: Hypothesis, _evidence: Evidence) -> RemediationAction:
     """A new certificate."""
     return RemediationAction(
         action_id="",
@@ -110,12 +110,43 @@ def rotate_certificate(hypothesis: Hypothesis) -> RemediationAction:
     )
 
 
-def failover(hypothesis: Hypothesis) -> RemediationAction:
+def rotate_credential(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
+    """A new credential."""
+    action = rotate_certificate(hypothesis, evidence)
+    return action.model_copy(
+        update={
+            "title": f"Renew the credential of {_origin(hypothesis)}",
+            "expected_effect": "Calls are authorised again.",
+            "verification": "Calls with the new credential are answered; authorisation errors stop.",
+            "undo": "Use the former credential again.",
+        }
+    )
+
+
+def purge_bad_data(hypothesis: Hypothesis, _evidence: Evidence) -> RemediationAction:
+    """Aside with what cannot be processed."""
+    return RemediationAction(
+        action_id="",
+        type=ActionType.PURGE_BAD_DATA,
+        title=f"Set the bad records of {_origin(hypothesis)} aside",
+        why=hypothesis.description,
+        target=hypothesis.service,
+        risk=Risk.MEDIUM,
+        expected_effect="What is well formed is processed again; the bad records are kept for repair.",
+        verification="Processing goes on and the records that were set aside are counted.",
+        undo="Put the records that were set aside back.",
+    )
+
+
+def failover(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
     """Around something that does not answer, where there is a way around it."""
+    service, host = _origin(hypothesis), _outside_host(hypothesis, evidence)
+    way = next((way for word, way in _WAYS if word in (hypothesis.mechanism or "")), "around the dependency that fails")
+    title = f"Fail over {service} from {host} to another provider" if host else f"Fail over {service} {way}"
     return RemediationAction(
         action_id="",
         type=ActionType.FAILOVER,
-        title=f"Fail over away from {hypothesis.object.name if hypothesis.object else _origin(hypothesis)}",
+        title=title,
         why=hypothesis.description,
         target=hypothesis.service,
         risk=Risk.MEDIUM,
@@ -125,14 +156,16 @@ def failover(hypothesis: Hypothesis) -> RemediationAction:
     )
 
 
-def escalate_upstream(hypothesis: Hypothesis) -> RemediationAction:
+def escalate_upstream(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
     """Tell those who run what fails."""
+    host = _outside_host(hypothesis, evidence)
+    whom = f"the operator of {host}" if host else f"those who run what {_origin(hypothesis)} depends on"
     return RemediationAction(
         action_id="",
         type=ActionType.ESCALATE_UPSTREAM,
-        title=f"Escalate to the operator of {_origin(hypothesis)}",
+        title=f"Escalate to {whom}",
         why=hypothesis.description,
-        target=hypothesis.service,
+        target=host or hypothesis.service,
         risk=Risk.NONE,
         expected_effect="Those who can repair it know of it.",
         verification="The operator has confirmed the report.",
@@ -140,8 +173,27 @@ def escalate_upstream(hypothesis: Hypothesis) -> RemediationAction:
     )
 
 
+_WAYS = (
+    ("region", "to another region"),
+    ("third_party", "to another provider"),
+    ("dns", "to another resolver"),
+    ("database", "to a healthy replica"),
+    ("network", "away from the network path that fails"),
+)
+_URL_HOST = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+
+
+def _outside_host(hypothesis: Hypothesis, evidence: Evidence) -> str | None:
+    """The host in a URL that the evidence quotes, unless it is that of a service of the catalogue."""
+    ours = {service.name.lower() for service in evidence.service_graph.rows}
+    hosts = (host.lower() for line in hypothesis.evidence for host in _URL_HOST.findall(line))
+    return next(
+        (host for host in hosts if host.split(".")[0] not in ours and not host.replace(".", "").isdigit()), None
+    )
+
+
 def _origin(hypothesis: Hypothesis) -> str:
-    return hypothesis.service or "the failing dependency"
+    return hypothesis.service or "the affected service"
 
 
 def _replicas(evidence: Evidence, service: str | None) -> int | None:

@@ -155,7 +155,12 @@ def test_a_commit_without_a_deployment_is_reverted_and_released() -> None:
         (state(Category.EXTERNAL_FACTOR), ActionType.FAILOVER),
         (state(Category.CONFIGURATION_ERROR, mechanism="certificate_expired"), ActionType.ROTATE_CERT),
         (state(Category.CAPACITY_PROBLEM, mechanism="memory_leak"), ActionType.RESTART),
-        (state(Category.CAPACITY_PROBLEM, mechanism="noisy_neighbour"), ActionType.RESCHEDULE),
+        (state(Category.CAPACITY_PROBLEM, mechanism="noisy_neighbor"), ActionType.RESCHEDULE),
+        (state(Category.DEPENDENCY_FAILURE, mechanism="node_failure"), ActionType.RESCHEDULE),
+        (state(Category.EXTERNAL_FACTOR, mechanism="bad_data"), ActionType.PURGE_BAD_DATA),
+        (state(Category.CAPACITY_PROBLEM, mechanism="quota_exhausted"), ActionType.ESCALATE_UPSTREAM),
+        (state(Category.CONFIGURATION_ERROR, mechanism="credential_expired"), ActionType.ROTATE_CERT),
+        (state(Category.CAPACITY_PROBLEM, mechanism="traffic_surge"), ActionType.SCALE),
         (state(Category.CODE_BUG), ActionType.RESTART),
         (state(Category.CONFIGURATION_ERROR), ActionType.CONFIG_REVERT),
     ],
@@ -168,6 +173,27 @@ def test_the_operator_of_a_dependency_is_told() -> None:
     types = [a.type for a in plan(scenes.diagnosis(state(Category.DEPENDENCY_FAILURE))).actions]
 
     assert ActionType.ESCALATE_UPSTREAM in types
+
+
+def test_an_outside_provider_is_named_by_its_host() -> None:
+    cause = state(
+        Category.DEPENDENCY_FAILURE,
+        mechanism="third_party_outage",
+        evidence=('payments logs "POST https://api.cards.example.com/v2 timed out"',),
+    )
+
+    over, up, _ = plan(scenes.diagnosis(cause)).actions
+
+    assert over.title == "Fail over payments from api.cards.example.com to another provider"
+    assert up.title == "Escalate to the operator of api.cards.example.com"
+
+
+def test_our_own_hosts_are_not_outside() -> None:
+    cause = state(
+        Category.DEPENDENCY_FAILURE, evidence=("GET http://payments.internal/x and http://10.0.0.7/y failed",)
+    )
+
+    assert first(cause).title == "Fail over payments around the dependency that fails"
 
 
 def test_types_that_are_switched_off_are_not_proposed() -> None:
