@@ -106,11 +106,15 @@ def _of_suspect(
 
 
 def _description(suspect: Suspect, moment: datetime) -> str:
-    change, deployment = suspect.change, suspect.delivery.deployment
-    title = change.message.splitlines()[0][:80] if change.message else change.sha[:8]
+    deployment = suspect.delivery.deployment
     if deployment is not None and deployment.at is not None:
-        return f'Recent deployment ({deployment.id} at {clock_on(deployment.at, moment)}): {change.sha[:8]} "{title}"'
-    return f'Code change {change.sha[:8]} "{title}"'
+        return f"Recent deployment ({deployment.id} at {clock_on(deployment.at, moment)})"
+    return f"Code change {_title(suspect.change)}"
+
+
+def _title(change: CodeChange) -> str:
+    first = (change.message.splitlines() or [""])[0]
+    return f'{change.sha[:8]} "{first[:80]}"' if first else change.sha[:8]
 
 
 def _is_configuration(suspect: Suspect) -> bool:
@@ -129,7 +133,8 @@ def _lead(suspect: Suspect, symptoms: Symptoms) -> list[str]:
 def _sentences(suspect: Suspect) -> list[str]:
     telling = sorted((c for c in suspect.clues if c.sentence and c.weight > 0), key=lambda c: (-c.weight, c.name))
     skipped = {"dangerous_edit"} if suspect.has("mechanism") else set()
-    return [clue.sentence for clue in telling if clue.name not in skipped][:6]
+    carried = [f"It carries commit {_title(suspect.change)}"] if suspect.delivery.deployment else []
+    return [*carried, *(clue.sentence for clue in telling if clue.name not in skipped)][:7]
 
 
 def _cleared(suspect: Suspect, all_suspects: Sequence[Suspect]) -> list[str]:
