@@ -24,12 +24,15 @@ from incident_pipeline.remediation import commands
 _ERRORS_GONE = "The error rate is back at its level from before the onset within 10 minutes."
 _NORMAL_AGAIN = "The symptom that moved first is back in its normal range within 10 minutes."
 _SHORT_SHA = 10
+_FAILED = re.compile(r"fail|error|cancel|abort|roll", re.IGNORECASE)
 
 
-def rollback(hypothesis: Hypothesis, deployment: Deployment | None, own: frozenset[str]) -> RemediationAction:
+def rollback(
+    hypothesis: Hypothesis, deployment: Deployment | None, evidence: Evidence, own: frozenset[str]
+) -> RemediationAction:
     """Back to the version before; without its record it says what is missing."""
     service = (deployment.service if deployment else None) or hypothesis.service
-    previous = deployment.previous_version if deployment else None
+    previous = previous_version(deployment, evidence) if deployment else None
     command = commands.undo_rollout(service) if service else None
     what = f"Rollback {service}" if service and own and service not in own else "Rollback"
     missing = [] if previous else ["the previous version is not on record"]
@@ -129,6 +132,23 @@ def disable_flag(hypothesis: Hypothesis, flag: FlagChange | None) -> Remediation
         undo=f"Turn {name} to {after} again." if after is not None else f"Turn {name} on again.",
         missing="" if name else "which flag was turned is not known",
     )
+
+
+def previous_version(deployment: Deployment, evidence: Evidence) -> str | None:
+    """The version before a deployment: from its own record, else from the last good one of its service before it."""
+    if deployment.previous_version or deployment.at is None:
+        return deployment.previous_version
+    before = [
+        (other.at, other.version)
+        for other in evidence.deployments.rows
+        if other.at is not None
+        and other.at < deployment.at
+        and other.version
+        and other.version != deployment.version
+        and (other.service, other.environment) == (deployment.service, deployment.environment)
+        and not _FAILED.search(other.status or "")
+    ]
+    return max(before)[1] if before and deployment.service else None
 
 
 def deployment_with(evidence: Evidence, deployment_id: str | None, service: str | None) -> Deployment | None:

@@ -44,7 +44,7 @@ def _answers_to_deployment(
     hypothesis: Hypothesis, evidence: Evidence, own: frozenset[str]
 ) -> Iterator[RemediationAction]:
     deployment = changes.deployment_with(evidence, hypothesis.caused_by.id, hypothesis.service)
-    yield changes.rollback(hypothesis, deployment, own)
+    yield changes.rollback(hypothesis, deployment, evidence, own)
     commit = changes.commit_with(evidence, deployment.commit_sha if deployment else None)
     if commit is not None:
         yield changes.hot_fix(hypothesis, commit)
@@ -57,7 +57,7 @@ def _answers_to_commit(hypothesis: Hypothesis, evidence: Evidence, own: frozense
     if hypothesis.category is Category.CONFIGURATION_ERROR:
         yield changes.config_revert(hypothesis)
     if deployment is not None:
-        yield changes.rollback(hypothesis, deployment, own)
+        yield changes.rollback(hypothesis, deployment, evidence, own)
     elif hypothesis.category is not Category.CONFIGURATION_ERROR and sha:
         yield changes.revert_release(hypothesis, sha)
     if commit is not None and hypothesis.category is not Category.CONFIGURATION_ERROR:

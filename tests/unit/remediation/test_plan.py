@@ -70,6 +70,21 @@ def test_without_the_previous_version_it_says_what_is_missing() -> None:
     assert rollback.requires_approval
 
 
+def test_the_version_before_may_be_known_from_the_deployment_before() -> None:
+    rows = [
+        scenes.deployment(previous_version=None),
+        scenes.deployment(id="d1", version="v2.3.3", finished_at=scenes.at(9, 0)),
+        scenes.deployment(id="d2", version="v2.3.4", finished_at=scenes.at(11, 0)),
+        scenes.deployment(id="d3", version="v2.3.5-rc", finished_at=scenes.at(12, 0), status="failed"),
+        scenes.deployment(id="d4", version="v9", finished_at=scenes.at(13, 0), service="web"),
+        scenes.deployment(id="d5", version="v2.3.6", finished_at=scenes.at(14, 40)),
+    ]
+
+    assert (
+        first(scenes.hypothesis(), scenes.evidence(deployments=rows)).title == "Rollback to previous version (v2.3.4)"
+    )
+
+
 def test_another_services_rollback_names_it() -> None:
     evidence = scenes.evidence(deployments=[scenes.deployment(id="d9", service="catalog")])
 
