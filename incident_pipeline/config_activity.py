@@ -6,9 +6,10 @@ its line leaves `NOT_YET`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from incident_pipeline.config import Scenario
@@ -64,18 +65,38 @@ class Facts:
     """Systems that there is a connector for."""
     webhooks: frozenset[str] = frozenset()
     """Sources whose webhooks the receiver understands without a mapping."""
+    services: int = 0
+    """How many services the catalogue has."""
+    absent: frozenset[Path] = frozenset()
+    """Files and folders that are named and not there."""
 
 
 def facts_of(scenario: Scenario) -> Facts:
-    """What this installation can do with a configuration; nothing is opened or asked."""
-    from incident_pipeline.connectors.registry import UnavailableSource, build_sources, connector_names
-    from incident_pipeline.console.webhooks import BUILT_IN
+    """What this installation can do with a configuration; nobody is asked anything.
 
+    Raises:
+        ConfigurationError: the catalogue or a mapping is wrong.
+    """
+    from incident_pipeline.connectors.registry import UnavailableSource, build_sources, connector_names
+    from incident_pipeline.console.webhooks import BUILT_IN, Webhooks
+    from incident_pipeline.services import load_catalogue
+
+    Webhooks(scenario.alerts)
+    services = len(load_catalogue(scenario.services_file))
     asked = {
         kind: {source.name: source.reason if isinstance(source, UnavailableSource) else "" for source in sources}
         for kind, sources in build_sources(scenario).items()
     }
-    return Facts(asked, frozenset(connector_names()), frozenset(BUILT_IN))
+    absent = frozenset(path for path in _named_paths(scenario) if not path.exists())
+    return Facts(asked, frozenset(connector_names()), frozenset(BUILT_IN), services, absent)
+
+
+def _named_paths(scenario: Scenario) -> Iterator[Path]:
+    yield from (scenario.services_file, scenario.templates_dir)
+    yield from map(Path, scenario.knowledge_base.sources)
+    yield from (connection.ca for connection in scenario.connections.values() if connection.ca)
+    for entries in scenario.context.code.repositories.values():
+        yield from (Path(entry) for entry in entries if "://" not in entry and "@" not in entry)
 
 
 def judge(where: Location, value: Any, scenario: Scenario, facts: Facts) -> Verdict:
@@ -125,6 +146,8 @@ def _context(names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts
     kind = KINDS.get(names[1])
     if kind is None or names[2] in WEIGHTS:
         return ACTIVE
+    if names[2] == "repositories" and value:
+        return _places(value, facts)
     asked = facts.asked[kind]
     said = kind.replace("_", " ")
     if names[2] in ("sources", "provider"):
@@ -152,15 +175,36 @@ def _no_connector(names: Sequence[str], facts: Facts) -> str:
     return f"there is no connector for {listed} yet{_nearest(names[0], facts.connectors)}"
 
 
-def _connections(names: Sequence[str], _value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
+def _connections(names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
     if len(names) < 2:
         return ACTIVE
     system = names[1]
+    if names[-1] == "ca" and value in facts.absent:
+        return "incomplete", f"there is no {value}"
     if system not in facts.connectors:
         return "inactive", _no_connector([system], facts)
     if not any(system in asked for asked in facts.asked.values()):
         return "inactive", f"nothing in context asks {system}"
     return ACTIVE
+
+
+def _places(places: Sequence[str], facts: Facts) -> Verdict:
+    gone = [place for place in places if Path(place) in facts.absent]
+    return ("incomplete", f"there is no {' and no '.join(gone)}") if gone else ACTIVE
+
+
+def _knowledge_base(names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
+    return _places(value, facts) if names[1] == "sources" else ACTIVE
+
+
+def _catalogue(_names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
+    if value in facts.absent:
+        return "off", "there is no such file: services are known from alerts alone, and not who calls whom"
+    return "active", f"{facts.services} services"
+
+
+def _templates(_names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
+    return ("off", "there is no such folder: the built-in templates") if value in facts.absent else ACTIVE
 
 
 def _receiver(names: Sequence[str], value: Any, scenario: Scenario, _facts: Facts) -> Verdict:
@@ -177,6 +221,9 @@ _RULES: dict[str, Callable[[Sequence[str], Any, Scenario, Facts], Verdict]] = {
     "context": _context,
     "connections": _connections,
     "receiver": _receiver,
+    "knowledge_base": _knowledge_base,
+    "services_file": _catalogue,
+    "templates_dir": _templates,
 }
 
 

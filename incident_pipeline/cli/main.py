@@ -8,6 +8,7 @@ Exit status: 0 done, 1 a problem in the world, 2 wrong usage or configuration.
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,6 +93,10 @@ class Root(LazyGroup):
             _fail(str(error), 2)
         except IncidentPipelineError as error:
             _fail(str(error), 1)
+        except UnicodeEncodeError:
+            if all(map(_is_text, sys.argv)):
+                raise
+            _fail("an argument is not UTF-8 text", 2)
         except OSError as error:
             if error.filename is None:
                 raise
@@ -128,6 +133,9 @@ def root(
 
 def run() -> None:
     """The entry point of the `incident-pipeline` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a letter is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     finally:
@@ -141,6 +149,11 @@ def _version() -> str:
         return version("incident-pipeline")
     except PackageNotFoundError:
         return "not installed: running from source"
+
+
+def _is_text(word: str) -> bool:
+    """Whether the shell's bytes were UTF-8; the others arrive as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def _fail(sentence: str, status: int) -> None:

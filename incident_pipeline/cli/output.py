@@ -28,12 +28,13 @@ class Advance(Protocol):
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Write a value as one JSON document on stdout; `indent=None` puts it on one line."""
-    sys.stdout.write(json_text(value, indent=indent) + "\n")
+    ascii_only = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    sys.stdout.write(json_text(value, indent=indent, ascii_only=ascii_only) + "\n")
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
+def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
     """A value as JSON that any parser reads: models as objects, moments in UTC, NaN as null."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
 
 
 def print_text(text: str = "") -> None:

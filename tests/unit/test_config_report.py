@@ -9,6 +9,7 @@ from incident_pipeline.config_activity import NOT_YET, REMARKS, facts_of, matche
 from incident_pipeline.config_docs import key_rows
 from incident_pipeline.config_file import load_scenario
 from incident_pipeline.config_report import KeyReport, Report, leaves, report
+from incident_pipeline.errors import ConfigurationError
 from tests.shared_data import shared_path
 
 PROMETHEUS = {"connections": {"prometheus": {"url": "http://p"}}, "context": {"metrics": {"provider": "prometheus"}}}
@@ -133,6 +134,43 @@ def test_what_a_key_does_now(tmp_path: Path, scenario: Any, name: str, state: st
     found = key(look(tmp_path, scenario), name)
     assert found.state == state
     assert found.why.startswith(why)
+
+
+def test_files_that_are_named_and_not_there_are_said(tmp_path: Path) -> None:
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "services.yaml").write_text("- {name: payments}\n- {name: checkout, depends_on: [payments]}\n")
+    scenario = {
+        "services_file": "services.yaml",
+        "templates_dir": "mine",
+        "knowledge_base": {"sources": ["runbooks", "absent"]},
+        "context": {"code": {"repositories": {"payments": ["./gone", "https://git.example/p"]}}},
+        "connections": {"prometheus": {"url": "https://p", "ca": "ca.pem"}},
+    }
+    found = look(tmp_path, scenario)
+    assert key(found, "services_file").why == "2 services"
+    assert key(found, "templates_dir").state == "off"
+    for name, path in (
+        ("knowledge_base.sources", "absent"),
+        ("context.code.repositories.payments", "gone"),
+        ("connections.prometheus.ca", "ca.pem"),
+    ):
+        assert (key(found, name).state, key(found, name).why) == ("incomplete", f"there is no {tmp_path / path}")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "services", "words"),
+    [
+        ({"alerts": {"sources": {"shop": {"mapping": {"title": "a["}}}}}, "[]", "is not a JMESPath expression"),
+        ({"alerts": {"sources": {"shop": {"mapping": {"titel": "a"}}}}}, "[]", "alerts have no such field"),
+        ({"services_file": "services.yaml"}, "5", "the service catalogue cannot be read"),
+    ],
+)
+def test_a_wrong_mapping_or_catalogue_is_wrong_configuration(
+    tmp_path: Path, scenario: Any, services: str, words: str
+) -> None:
+    (tmp_path / "services.yaml").write_text(services)
+    with pytest.raises(ConfigurationError, match=words):
+        look(tmp_path, scenario)
 
 
 def test_a_missing_variable_is_incomplete_and_says_what_is_switched_off(tmp_path: Path) -> None:

@@ -115,6 +115,37 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert (done.stdout[:1], done.stderr) == (b"{", b"")
 
 
+def test_a_terminal_that_cannot_show_a_letter_still_gets_the_answer(tmp_path: Path) -> None:
+    (tmp_path / "incident.yaml").write_text(
+        "scenario: {name: n\N{LATIN SMALL LETTER O WITH DIAERESIS}\N{SNOWMAN}\U0001f6a8}"
+    )
+    for words in (["--json"], []):
+        done = process("config", "check", *words, cwd=tmp_path, environ={"PYTHONIOENCODING": "latin-1"})
+        assert (done.returncode, done.stderr) == (0, b"")
+        if words:
+            assert json.loads(done.stdout)["keys"][0]["value"] == "n\xf6\u2603\U0001f6a8"
+
+
+def test_a_data_dir_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    done = process("alert", "--title", "x", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.decode().count("\n") == 1
+    assert b"data" in done.stderr
+
+
+def test_arguments_that_are_no_text_are_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "incident_pipeline.cli", "ack", b"\xff\xfe"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == b"incident-pipeline: an argument is not UTF-8 text\n"
+
+
 def test_a_place_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "incident.yaml").mkdir()
     done = process("config", "check", cwd=tmp_path)
