@@ -230,7 +230,7 @@ class Records(InboxBase):
     def state(self, now: datetime) -> InboxState:
         """The inbox in numbers."""
         with self._database.read() as connection:
-            totals = dict(connection.execute(sa.select(counters.c.name, counters.c.value)).tuples().all())
+            totals = dict(connection.execute(sa.select(counters.c.name, counters.c.value)).all())
             by_status = sa.select(incidents.c.status, sa.func.count()).group_by(incidents.c.status)
             by_state = sa.select(claims.c.state, sa.func.count()).group_by(claims.c.state)
             waiting = sa.select(sa.func.count(), sa.func.min(alerts.c.received_at)).where(
@@ -240,13 +240,13 @@ class Records(InboxBase):
             due = sa.select(sa.func.min(incidents.c.due_since)).where(incidents.c.due_at <= stamp(now))
             unclaimed = [at for at in (oldest, connection.execute(due).scalar()) if at is not None]
             failed = sa.select(sa.func.count()).where(incidents.c.failed_at.is_not(None))
-            beats = connection.execute(sa.select(heartbeats.c.name, heartbeats.c.at)).tuples().all()
+            beats = connection.execute(sa.select(heartbeats.c.name, heartbeats.c.at)).all()
             return InboxState(
                 accepted=totals.get("alerts_accepted", 0),
                 pending=pending,
                 oldest_unclaimed_seconds=max(0.0, stamp(now) - min(unclaimed)) if unclaimed else 0.0,
-                incidents=dict(connection.execute(by_status).tuples().all()),
-                claims=dict(connection.execute(by_state).tuples().all()),
+                incidents=dict(connection.execute(by_status).all()),
+                claims=dict(connection.execute(by_state).all()),
                 runs_failed=totals.get("runs_failed", 0),
                 runs_lost=totals.get("runs_lost", 0),
                 given_up=connection.execute(failed).scalar_one(),
@@ -272,7 +272,7 @@ def _services(connection: sa.Connection, names: Sequence[str]) -> dict[str, tupl
     columns = (alerts.c.incident_id, alerts.c.service, sa.func.min(alerts.c.started_at))
     for some in batches(names):
         query = sa.select(*columns).where(alerts.c.incident_id.in_(some), alerts.c.service.is_not(None))
-        rows = connection.execute(query.group_by(alerts.c.incident_id, alerts.c.service)).tuples()
+        rows = connection.execute(query.group_by(alerts.c.incident_id, alerts.c.service))
         for name, service, _ in sorted(rows, key=lambda row: (row[2], row[1])):
             found[name][service] = None
     return defaultdict(tuple, {name: tuple(services) for name, services in found.items()})
@@ -283,7 +283,7 @@ def _counts(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
     for some in batches(names):
         query = sa.select(alerts.c.incident_id, sa.func.count(alerts.c.identity.distinct()))
         query = query.where(alerts.c.incident_id.in_(some)).group_by(alerts.c.incident_id)
-        found.update(dict(connection.execute(query).tuples().all()))
+        found.update(dict(connection.execute(query).all()))
     return found
 
 
