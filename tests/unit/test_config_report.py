@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import incident_pipeline.config
 from incident_pipeline.config import Scenario
 from incident_pipeline.config_activity import NOT_YET, REMARKS, facts_of, matches
 from incident_pipeline.config_docs import key_rows
@@ -208,6 +210,30 @@ def test_no_value_of_the_environment_and_no_secret_is_shown(tmp_path: Path) -> N
 def test_what_is_not_active_yet_names_keys_that_exist(pattern: str) -> None:
     names = [row[0].replace("<name>", "*").removesuffix("[]") for row in key_rows(Scenario)]
     assert pattern in names
+
+
+def code_that_reads() -> str:
+    """All code but the configuration's own."""
+    root = Path(incident_pipeline.config.__file__).parents[1]
+    files = [file for package in ("incident_pipeline", "assets", "kb") for file in (root / package).rglob("*.py")]
+    return "\n".join(
+        file.read_text() for file in files if not file.name.startswith("config") and file.name != "init.py"
+    )
+
+
+def test_a_key_that_no_code_reads_is_said_to_be_not_active() -> None:
+    code = code_that_reads()
+    for row in key_rows(Scenario):
+        names = row[0].replace("<name>", "*").removesuffix("[]").removesuffix(".*").split(".")
+        told = any(matches(pattern, names) for pattern in NOT_YET)
+        only_choice = names == ["knowledge_base", "backend"]
+        assert told or only_choice or re.search(rf"\.{names[-1]}\b", code), f"nothing reads {row[0]}"
+
+
+@pytest.mark.parametrize("pattern", list(NOT_YET))
+def test_a_key_that_code_reads_is_not_said_to_be_inactive(pattern: str) -> None:
+    qualified = ".".join(pattern.split(".")[-2:]) if "*" not in pattern and "." in pattern else None
+    assert qualified is None or qualified not in code_that_reads()
 
 
 def test_patterns_name_a_key_and_what_is_below() -> None:
