@@ -116,7 +116,7 @@ def _changes(it: Recording) -> None:
     it.release("deploy-90c2fa", "web", ("v5.30.2", "v5.31.0"), web, at(13, 41))
     it.release("deploy-abc123", "payments", ("v2.3.4", "v2.3.5"), faulty, at(14, 28))
     it.release("deploy-b8e655", "catalog", ("v3.9.0", "v3.9.1"), catalog, at(14, 30))
-    it.turn("gift_wrapping", "checkout", at(11, 45), "storefront team")
+    it.turn("checkout-gift-wrapping", "checkout", at(11, 45), "storefront team")
     it.truth = {
         "root_cause_service": "payments",
         "root_cause_change": faulty,

@@ -1,7 +1,7 @@
 """A feature flag is turned: the new ranking of search reads every result anew and takes seconds.
 
-semantic_ranking goes on at 09:10. The latency of search rises at once, then requests time out. A release of search
-two hours before and a release of catalog a few minutes before are innocent.
+search-semantic-ranking goes on at 09:10. The latency of search rises at once, then requests time out. A release of
+search two hours before and a release of catalog a few minutes before are innocent.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ TIMEOUTS = TURNED + timedelta(minutes=3)
 _RANKING_DIFF = """--- a/search/ranking.py
 +++ b/search/ranking.py
 @@ -31,4 +31,10 @@ def rank(query: Query, hits: list[Hit]) -> list[Hit]:
-+    if flags.is_on("semantic_ranking"):
-+        return rankers["semantic_ranking"](query, hits)
++    if flags.is_on("search-semantic-ranking"):
++        return rankers["search-semantic-ranking"](query, hits)
      return sorted(hits, key=lambda hit: -hit.score)
 +
 +
-+@ranker("semantic_ranking")
++@ranker("search-semantic-ranking")
 +def by_meaning(query: Query, hits: list[Hit]) -> list[Hit]:
 +    return sorted(hits, key=lambda hit: -similarity(embed(query.text), embed(hit.text)))
 """
@@ -80,12 +80,12 @@ def _changes(it: Recording) -> None:
     )
     it.release("deploy-2f6b90", "search", ("v11.3.7", "v11.4.0"), ranking, DAY + timedelta(hours=7, minutes=4))
     it.release("deploy-c0a15d", "catalog", ("v3.11.4", "v3.12.0"), export, TURNED - timedelta(minutes=8))
-    it.turn("dark_mode", "accounts", DAY + timedelta(hours=8, minutes=20), "accounts team")
-    it.turn("semantic_ranking", "search", TURNED, "search team")
+    it.turn("accounts-dark-mode", "accounts", DAY + timedelta(hours=8, minutes=20), "accounts team")
+    it.turn("search-semantic-ranking", "search", TURNED, "search team")
     it.truth = {
         "root_cause_service": "search",
         "root_cause_metric": "latency_p99_ms",
-        "root_cause_flag": "semantic_ranking",
+        "root_cause_flag": "search-semantic-ranking",
         "category": "configuration_error",
         "category_also": ["deployment_issue", "code_bug", "capacity_problem"],
         "blast_radius": ["web"],
@@ -135,14 +135,14 @@ def _logs(it: Recording) -> None:
         **spans,
     )
     it.chatter("accounts", "warn", 0.1, lambda r: f"password of account {r.randint(1000, 9999)} wrong", **spans)
-    it.log(TURNED + timedelta(seconds=2), "search", "info", "flag semantic_ranking is now on")
+    it.log(TURNED + timedelta(seconds=2), "search", "info", "flag search-semantic-ranking is now on")
     after = {"start": ONSET, "end": end}
     it.chatter(
         "search",
         "warn",
         4.0,
         lambda r: (
-            f"ranker semantic_ranking took {r.randint(1400, 2900)} ms for {r.randint(120, 400)} hits, budget 400 ms"
+            f"ranker search-semantic-ranking took {r.randint(1400, 2900)} ms, {r.randint(120, 400)} hits, budget 400 ms"
         ),
         **after,
     )
@@ -151,7 +151,7 @@ def _logs(it: Recording) -> None:
         "search",
         "error",
         6.0,
-        lambda r: f"query {r.getrandbits(32):08x} timed out after 2500 ms in ranker semantic_ranking",
+        lambda r: f"query {r.getrandbits(32):08x} timed out after 2500 ms in ranker search-semantic-ranking",
         **late,
     )
     it.chatter("web", "error", 3.0, lambda r: f"search answered 504 for session {r.getrandbits(32):08x}", **late)

@@ -28,6 +28,7 @@ from incident_pipeline.remediation.proposals import CHANGES_BACK, proposals_for
 
 WORTH_ACTING_ON = 0.1
 """A cause less likely than this gets no action of its own."""
+_BESIDE_THE_FIRST = 0.25
 _MOST_CAUSES = 3
 _MOST_ACTIONS = 5
 
@@ -70,7 +71,9 @@ def _for_causes(incident: Incident, evidence: Evidence, diagnosis: Diagnosis) ->
 
 
 def _worth_acting_on(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    return [h for h in hypotheses if h.confidence >= WORTH_ACTING_ON][:_MOST_CAUSES]
+    """Causes likely enough in themselves, and beside the likeliest: a remote one only distracts."""
+    least = max([WORTH_ACTING_ON, *(h.confidence * _BESIDE_THE_FIRST for h in hypotheses[:1])])
+    return [h for h in hypotheses if h.confidence >= least][:_MOST_CAUSES]
 
 
 def _distinct(actions: Sequence[RemediationAction]) -> Iterator[RemediationAction]:

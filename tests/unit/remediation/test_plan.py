@@ -239,6 +239,12 @@ def test_an_unlikely_cause_moves_nobody_but_the_incidents_own_team() -> None:
     assert [a.title for a in actions] == ["Notify payment team"]
 
 
+def test_a_remote_cause_does_not_distract_from_a_likely_one() -> None:
+    remote = state(Category.CAPACITY_PROBLEM, confidence=0.15)
+
+    assert ActionType.SCALE not in {a.type for a in plan(scenes.diagnosis(scenes.hypothesis(), remote)).actions}
+
+
 def test_ids_stay_the_same_when_the_order_changes() -> None:
     one, other = scenes.hypothesis(confidence=0.5), state(Category.CAPACITY_PROBLEM, confidence=0.4)
     before = {a.title: a.action_id for a in plan(scenes.diagnosis(one, other)).actions}
