@@ -68,10 +68,10 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
     ("scenario", "name", "state", "why"),
     [
         (
-            {"context": {"metrics": {"provider": "datadog"}}},
+            {"context": {"metrics": {"provider": "zabbix"}}},
             "context.metrics.provider",
             "inactive",
-            "a gap in metrics: there is no connector for datadog yet",
+            "a gap in metrics: there is no connector for zabbix yet",
         ),
         (
             {"context": {"metrics": {"provider": "promethus"}}},
@@ -91,17 +91,17 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
         ({}, "context.metrics.provider", "off", "nobody is asked for metrics: a gap, except in incident folders"),
         ({}, "context.metrics.lookback", "off", "nobody is asked for metrics"),
         (
-            {"context": {"deployments": {"sources": ["argocd", "jenkins"]}}},
+            {"context": {"deployments": {"sources": ["spinnaker", "zabbix"]}}},
             "context.deployments.sources",
             "inactive",
-            "a gap in deployments: there is no connector for argocd and jenkins yet",
+            "a gap in deployments: there is no connector for spinnaker and zabbix yet",
         ),
         ({"context": {"code": {"repositories": {"*": ["."]}}}}, "context.code.repositories.*", "active", ""),
         (
-            {"alerts": {"sources": {"pagerduty": {"channel": "x"}}}},
-            "alerts.sources.pagerduty.channel",
+            {"alerts": {"sources": {"zabbix": {"channel": "x"}}}},
+            "alerts.sources.zabbix.channel",
             "inactive",
-            "there is no connector for alerts of pagerduty yet, and it has no mapping for webhooks",
+            "there is no connector for alerts of zabbix yet, and it has no mapping for webhooks",
         ),
         (
             {"alerts": {"sources": {"alertmanager": {"enabled": True}}}},
