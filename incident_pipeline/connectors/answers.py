@@ -147,7 +147,7 @@ class Dialect:
         sentence = what + (f": {said}" if said else "") + _advice(answer, self.token_key)
         if self.transient(answer):
             return RateLimitedError(sentence, wait=self.wait(answer, now))
-        return PermanentSourceError(sentence)
+        return RefusedError(sentence, answer.status)
 
 
 class RateLimitedError(TransientSourceError):
@@ -156,6 +156,14 @@ class RateLimitedError(TransientSourceError):
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class RefusedError(PermanentSourceError):
+    """The source understood and refused, with this HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def _status(status: int) -> str:

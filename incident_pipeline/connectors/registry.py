@@ -45,6 +45,7 @@ def _connector(module: str, *kinds: EvidenceKind) -> Connector:
 CONNECTORS: dict[str, Connector] = {
     "alertmanager": _connector("alertmanager", EvidenceKind.RELATED_ALERTS),
     "catalogue": _connector("catalogue", EvidenceKind.SERVICE_GRAPH),
+    "datadog": _connector("datadog", EvidenceKind.METRICS, EvidenceKind.LOGS, EvidenceKind.RELATED_ALERTS),
     "git": _connector("git", EvidenceKind.CODE_CHANGES),
     "prometheus": _connector("prometheus", EvidenceKind.METRICS),
 }

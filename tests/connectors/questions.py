@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 
 from incident_pipeline.connectors.base import Question, Source, SourceSettings
-from incident_pipeline.models import Envelope, EvidenceKind, Window
+from incident_pipeline.folders import incident_from
+from incident_pipeline.models import Alert, Envelope, EvidenceKind, Incident, Window
 
 AROUND = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 
@@ -60,3 +61,11 @@ def settings_for(name: str, transport: Any = None, **about: Any) -> SourceSettin
     from incident_pipeline.config import Scenario
 
     return SourceSettings(**{"name": name, "scenario": Scenario(), "transport": transport, **about})
+
+
+def incident() -> Incident:
+    """An incident of `payments`."""
+    alert = Alert(
+        source="custom", source_id="a", dedup_key="a", title="Payments fail", service="payments", started_at=AROUND
+    )
+    return incident_from([alert])

@@ -1,0 +1,275 @@
+"""Datadog: metrics, logs and triggered monitors; its alerts' fields and its webhook are in `datadog_alerts.py`.
+
+Endpoints (https://docs.datadoghq.com/api/latest/): `POST /api/v2/query/timeseries` (times in ms), or where v2 is not
+offered `GET /api/v1/query` (in seconds); `POST /api/v2/logs/events/search`; `GET /api/v1/monitor/groups/search`. It
+wants two keys. The host depends on the site: `connections.datadog.url` is https://api.datadoghq.eu and the like.
+Limits: 429 without Retry-After and often without a body; only `X-RateLimit-Reset` (seconds) can be believed.
+Pages of logs: a cursor in `meta.page.after`; the last page has no `meta`. Windows are sent as absolute times, for
+relative ones move from page to page.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from incident_pipeline.alert_fields import one_line
+from incident_pipeline.connectors.answers import Answer, Dialect, RefusedError, number
+from incident_pipeline.connectors.base import Question, SourceSettings
+from incident_pipeline.connectors.datadog_alerts import alert_from_group
+from incident_pipeline.connectors.deadline import Deadline
+from incident_pipeline.connectors.http import HttpClient
+from incident_pipeline.connectors.log_plan import LogSearch, log_plan
+from incident_pipeline.connectors.paging import Collected, collect, mapped, together, unique
+from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
+from incident_pipeline.connectors.tags import SERVICE_TAGS, first, tags_of
+from incident_pipeline.envelopes import answered
+from incident_pipeline.errors import ConfigurationError, PermanentSourceError
+from incident_pipeline.folder_rows import level_of
+from incident_pipeline.json_text import clean
+from incident_pipeline.models import Envelope, EvidenceKind, LogEntry, MetricSeries
+from incident_pipeline.moments import format_moment, parse_moment
+
+URL = "https://api.datadoghq.com"
+PAGE = 1000
+POINTS = 300
+MAX_SERIES = 200
+
+_VARIABLE = re.compile(r"\$(service|environment)(?![A-Za-z0-9])")
+
+
+class Datadog:
+    """One Datadog organisation."""
+
+    def __init__(self, client: HttpClient, name: str = "datadog") -> None:
+        self.name = name
+        self.kinds = frozenset({EvidenceKind.METRICS, EvidenceKind.LOGS, EvidenceKind.RELATED_ALERTS})
+        self._client = client
+
+    async def fetch(self, question: Question) -> Envelope[Any]:
+        """Series of the configured queries, log lines of the services, or what else is triggered.
+
+        Raises:
+            SourceError: nothing could be read.
+        """
+        deadline = Deadline(question.seconds)
+        if question.kind is EvidenceKind.METRICS:
+            return await self._metrics(question, deadline)
+        if question.kind is EvidenceKind.LOGS:
+            return await self._logs(question, deadline)
+        return await self._monitors(question, deadline)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.close()
+
+    async def _metrics(self, question: Question, deadline: Deadline) -> Envelope[Any]:
+        if not question.queries:
+            raise PermanentSourceError("no queries are configured; write some below context.metrics.queries")
+        asked = [
+            (name, fill(query, service, question.environment), service if "$service" in query else None)
+            for name, query in question.queries.items()
+            for service in (question.services if "$service" in query else ()) or (None,)
+        ]
+        found = await together(
+            {
+                f"{name} of {service or 'all'}": self._series(name, query, service, question, deadline)
+                for name, query, service in asked
+            }
+        )
+        query = "; ".join(dict.fromkeys(query for _, query, _ in asked))
+        rows = unique(found.rows, lambda series: (series.service, series.key))
+        return answered(question.kind, self.name, rows, window=question.window, query=query, **found.about())
+
+    async def _series(
+        self, name: str, query: str, service: str | None, question: Question, deadline: Deadline
+    ) -> Collected[MetricSeries]:
+        start, end = question.window.start.timestamp(), question.window.end.timestamp()
+        interval = max(1, math.ceil((end - start) / POINTS)) * 1000
+        attributes = {
+            "from": int(start * 1000),
+            "to": int(end * 1000),
+            "interval": interval,
+            "queries": [{"data_source": "metrics", "name": "a", "query": query}],
+            "formulas": [{"formula": "a"}],
+        }
+        body = {"data": {"type": "timeseries_request", "attributes": attributes}}
+        try:
+            answer = await self._client.request(
+                "POST", "/api/v2/query/timeseries", json=body, deadline=deadline, retry=True
+            )
+            series = timeseries_v2(rows_at(answer, "data", "attributes", "series"), answer.object())
+        except RefusedError as error:
+            if error.status not in (404, 405):
+                raise
+            params = {"from": int(start), "to": int(end), "query": query}
+            series = timeseries_v1(
+                rows_at(await self._client.get("/api/v1/query", params, deadline=deadline), "series")
+            )
+        only = service or (question.services[0] if question.services else None)
+        kept = Collected(series[:MAX_SERIES], truncated=len(series) > MAX_SERIES)
+        return mapped(kept, lambda item: _metric_series(item, name, only, self.name), "series")
+
+    async def _logs(self, question: Question, deadline: Deadline) -> Envelope[Any]:
+        found = await together({s.name: self._search(s, question, deadline) for s in log_plan(question)})
+        rows = unique(sorted(found.rows, key=lambda entry: entry.timestamp), lambda e: e.attributes.get("id") or e)
+        about = {"window": question.window, "query": log_query(question, complaints=True), **found.about()}
+        return answered(question.kind, self.name, rows, **about)
+
+    async def _search(self, search: LogSearch, question: Question, deadline: Deadline) -> Collected[LogEntry]:
+        what = {
+            "query": log_query(question, search.complaints),
+            "from": format_moment(search.start),
+            "to": format_moment(search.end),
+        }
+        sort = "-timestamp" if search.newest_first else "timestamp"
+
+        async def pages() -> AsyncIterator[list[Any]]:
+            cursor = None
+            left = search.limit + 1
+            while left > 0:
+                page = {"limit": min(PAGE, left), **({"cursor": cursor} if cursor else {})}
+                body = {"filter": what, "sort": sort, "page": page}
+                answer = await self._client.request(
+                    "POST", "/api/v2/logs/events/search", json=body, deadline=deadline, retry=True
+                )
+                data = rows_at(answer, "data")
+                yield data
+                left -= len(data)
+                after = at(answer.object(), "meta", "page", "after")
+                if not data or not after or after == cursor:
+                    return
+                cursor = after
+
+        return mapped(await collect(pages(), deadline, search.limit), log_entry, "log lines")
+
+    async def _monitors(self, question: Question, deadline: Deadline) -> Envelope[Any]:
+        async def pages() -> AsyncIterator[list[Any]]:
+            page = 0
+            while True:
+                params = {"query": "status:alert", "page": page, "per_page": 100}
+                answer = await self._client.get("/api/v1/monitor/groups/search", params, deadline=deadline)
+                groups = rows_at(answer, "groups")
+                yield groups
+                page += 1
+                pages_there = at(answer.object(), "metadata", "page_count")
+                if not groups or not isinstance(pages_there, int) or page >= pages_there:
+                    return
+
+        found = mapped(await collect(pages(), deadline, question.limit), alert_from_group, "monitor groups")
+        rows = [alert for alert in found.rows if alert.started_at < question.window.end]
+        about = {"window": question.window, "query": "status:alert", **found.about()}
+        return answered(question.kind, self.name, rows, **about)
+
+
+def build(settings: SourceSettings) -> Datadog:
+    """Datadog, with the keys of `alerts.sources.datadog`, or those in `connections.datadog.headers`.
+
+    Raises:
+        ConfigurationError: a key is missing.
+    """
+    headers = dict(settings.connection.headers)
+    keys = {"DD-API-KEY": settings.token, "DD-APPLICATION-KEY": settings.keys.app_key}
+    headers |= {name: key for name, key in keys.items() if key is not None and name not in headers}
+    missing = [
+        key for name, key in (("DD-API-KEY", "api_key"), ("DD-APPLICATION-KEY", "app_key")) if name not in headers
+    ]
+    if missing:
+        names = " and ".join(f"alerts.sources.{settings.name}.{key}" for key in missing)
+        raise ConfigurationError(f"{names} not set; Datadog needs an API key and an application key")
+    client = HttpClient(
+        settings.name,
+        settings.url(URL),
+        settings.connection,
+        headers=headers,
+        dialect=Dialect(wait=_wait),
+        transport=settings.transport,
+    )
+    return Datadog(client, settings.name)
+
+
+def fill(query: str, service: str | None, environment: str | None) -> str:
+    """The query with its variables as tag values, spelt as Datadog spells them; what is not known is `*`."""
+    values = {"service": service, "environment": environment}
+    return _VARIABLE.sub(lambda found: tag_value(values[found[1]]), query)
+
+
+def tag_value(value: str | None) -> str:
+    """Datadog's own form of a tag's value: lower case, and nothing but letters, digits and `_-:./`."""
+    return "*" if value is None else re.sub(r"[^\w\-:./]", "_", value.lower())[:200] or "*"
+
+
+def log_query(question: Question, complaints: bool) -> str:
+    """The search: the incident's services and environment; for complaints the error levels or a focus pattern."""
+    services = " OR ".join(f"service:{_quoted(service)}" for service in question.services)
+    parts = [f"({services})"] if services else []
+    if question.environment:
+        parts.append(f"env:{_quoted(question.environment)}")
+    if complaints:
+        patterns = "".join(f" OR {_quoted(pattern)}" for pattern in question.focus_patterns)
+        parts.append(f"(status:(error OR critical OR alert OR emergency){patterns})")
+    return " ".join(parts) or "*"
+
+
+def timeseries_v2(series: list[Any], body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The series of a v2 answer as `{tags, unit, points}`."""
+    times = items(at(body, "data", "attributes", "times"))
+    values = items(at(body, "data", "attributes", "values"))
+    return [
+        {"tags": at(one, "group_tags"), "unit": at(one, "unit"), "points": list(zip(times, items(row), strict=False))}
+        for one, row in zip(series, values, strict=False)
+    ]
+
+
+def timeseries_v1(series: list[Any]) -> list[dict[str, Any]]:
+    """The series of a v1 answer as `{tags, unit, points}`."""
+    return [
+        {
+            "tags": at(one, "tag_set") or [part for part in str(at(one, "scope") or "").split(",") if ":" in part],
+            "unit": at(one, "unit"),
+            "points": items(at(one, "pointlist")),
+        }
+        for one in series
+    ]
+
+
+def log_entry(item: Mapping[str, Any]) -> LogEntry:
+    """One log event."""
+    about = item["attributes"]
+    tags = tags_of(about.get("tags"))
+    attributes = dict(mapping(about.get("attributes")))
+    return LogEntry(
+        timestamp=parse_moment(about["timestamp"]),
+        service=one_line(about.get("service")) or first(tags, SERVICE_TAGS),
+        level=level_of(about.get("status")),
+        message=clean(str(about.get("message") or attributes.get("msg") or "")),
+        attributes={**attributes, "tags": tags, "host": about.get("host"), "id": item.get("id")},
+    )
+
+
+def _metric_series(item: Mapping[str, Any], name: str, service: str | None, source: str) -> MetricSeries | None:
+    labels = tags_of(item["tags"])
+    points = [(float(at) / 1000, math.nan if value is None else float(value)) for at, value in item["points"]]
+    if not points:
+        return None
+    units = [unit for unit in items(item.get("unit")) if isinstance(unit, Mapping)]
+    named = first(labels, SERVICE_TAGS)
+    return MetricSeries(
+        name=name,
+        service=named or service,
+        labels={key: value for key, value in labels.items() if not (key in SERVICE_TAGS and value == named)},
+        unit="/".join(str(unit.get("name")) for unit in units) or None,
+        source=source,
+        timestamps=tuple(at for at, _ in points),
+        values=tuple(value for _, value in points),
+    )
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _wait(answer: Answer, _now: float) -> float | None:
+    return number(answer, "x-ratelimit-reset") or number(answer, "x-ratelimit-period")

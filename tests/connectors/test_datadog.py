@@ -1,0 +1,262 @@
+"""Datadog by its specification, its recordings and its habits."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from incident_pipeline.config import AlertSource, Connection
+from incident_pipeline.connectors.datadog import build, fill, log_query
+from incident_pipeline.connectors.datadog_alerts import WEBHOOK_TEMPLATE, alerts_from_webhook
+from incident_pipeline.errors import ConfigurationError, InputError, PermanentSourceError
+from incident_pipeline.models import AlertStatus, Envelope, EnvelopeStatus, EvidenceKind, Severity
+from tests.connectors.contracts import Contract, answer_of, recorded
+from tests.connectors.questions import AROUND, Recorder, fetch, question, settings_for
+
+KEYS = AlertSource(api_key="api-key-1", app_key="app-key-2")
+QUERIES = {"error_rate": "sum:http.requests{status:5xx,service:$service}.as_rate()"}
+MS = int(AROUND.timestamp() * 1000)
+TIMESERIES = {
+    "data": {
+        "type": "timeseries_response",
+        "attributes": {
+            "series": [
+                {"group_tags": ["pod:a"], "query_index": 0, "unit": [{"name": "request"}, {"name": "second"}]},
+                {"group_tags": ["service:cart"], "query_index": 0, "unit": None},
+            ],
+            "times": [MS - 60_000, MS],
+            "values": [[0.5, None], [1, 2]],
+        },
+    }
+}
+
+
+def source(recorder: Recorder) -> Any:
+    return build(settings_for("datadog", recorder.transport, keys=KEYS))
+
+
+def ask(recorder: Recorder, kind: EvidenceKind, **about: Any) -> Envelope[Any]:
+    return fetch(source(recorder), question(kind, **about))
+
+
+def log(number: int, **about: Any) -> dict[str, Any]:
+    at = (AROUND + timedelta(seconds=number)).isoformat()
+    attributes = {"timestamp": at, "status": "error", "service": "payments", "message": f"boom {number}", **about}
+    return {"id": f"id-{number}", "type": "log", "attributes": attributes}
+
+
+def test_metrics_of_v2() -> None:
+    recorder = Recorder(lambda _: TIMESERIES)
+    answer = ask(recorder, EvidenceKind.METRICS, queries=QUERIES)
+    (request,) = recorder.requests
+    assert Contract("datadog/v2.trim.json").problems(request) == []
+    assert (request.headers["dd-api-key"], request.headers["dd-application-key"]) == ("api-key-1", "app-key-2")
+    attributes = recorder.bodies[0]["data"]["attributes"]
+    assert attributes["queries"][0]["query"] == "sum:http.requests{status:5xx,service:payments}.as_rate()"
+    assert attributes["to"] - attributes["from"] == 130 * 60 * 1000
+    first, second = answer.rows
+    assert (first.name, first.service, first.labels, first.unit) == (
+        "error_rate",
+        "payments",
+        {"pod": "a"},
+        "request/second",
+    )
+    assert first.timestamps == (AROUND.timestamp() - 60, AROUND.timestamp())
+    assert first.values[0] == 0.5
+    assert math.isnan(first.values[1])
+    assert (second.service, second.labels) == ("cart", {})
+
+
+def test_metrics_of_v1_where_v2_is_not_offered() -> None:
+    (interaction,) = recorded("datadog/recorded/v1/test_query_timeseries_points_returns_ok_response.json")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404) if request.method == "POST" else answer_of(interaction)
+
+    recorder = Recorder(answer)
+    got = ask(recorder, EvidenceKind.METRICS, queries={"cpu": "system.cpu.idle{*}"})
+    assert Contract("datadog/v1.trim.json").problems(recorder.requests[1]) == []
+    (series,) = got.rows
+    assert (series.name, series.service, series.unit, len(series.values)) == ("cpu", "payments", "percent", 288)
+    assert (series.timestamps[0], series.values[0]) == (1641344100.0, 91.4583840476142)
+
+
+@pytest.mark.parametrize(
+    ("service", "filled"),
+    [
+        ("payments", "avg:cpu{service:payments}"),
+        ("Team/Payments API", "avg:cpu{service:team/payments_api}"),
+        ("a} or {b", "avg:cpu{service:a__or__b}"),
+        (None, "avg:cpu{service:*}"),
+    ],
+)
+def test_names_become_tag_values(service: str | None, filled: str) -> None:
+    assert fill("avg:cpu{service:$service}", service, None) == filled
+
+
+def test_logs_are_asked_so_that_they_say_something() -> None:
+    recorder = Recorder(lambda _: {"data": []})
+    asked = question(EvidenceKind.LOGS, limit=100, focus_patterns=("timeout", 'say "no"'), environment="prod")
+    answer = fetch(source(recorder), asked)
+    assert answer.status is EnvelopeStatus.EMPTY
+    contract = Contract("datadog/v2.trim.json")
+    assert [problem for request in recorder.requests for problem in contract.problems(request)] == []
+    bodies = sorted(recorder.bodies, key=lambda body: body["page"]["limit"])
+    assert [body["page"]["limit"] - 1 for body in bodies] == [10, 20, 20, 50]
+    for body in bodies:
+        assert body["filter"]["query"].startswith('(service:"payments") env:"prod"')
+    assert log_query(asked, complaints=True) == (
+        '(service:"payments") env:"prod" '
+        '(status:(error OR critical OR alert OR emergency) OR "timeout" OR "say \\"no\\"")'
+    )
+    windows = {(body["filter"]["from"], body["filter"]["to"]) for body in bodies}
+    assert windows == {
+        ("2026-11-23T12:35:00Z", "2026-11-23T14:20:00Z"),
+        ("2026-11-23T14:20:00Z", "2026-11-23T14:45:00Z"),
+    }
+
+
+def test_pages_of_logs_are_followed_until_the_cap_and_rows_are_not_doubled() -> None:
+    def answer(request: httpx.Request) -> Any:
+        body = json.loads(request.content)
+        cursor = int(body["page"].get("cursor", 0))
+        count = min(3, body["page"]["limit"])
+        return {
+            "data": [log(cursor + n) for n in range(count)],
+            "meta": {"page": {"after": str(cursor + count)}},
+        }
+
+    got = ask(Recorder(answer), EvidenceKind.LOGS, limit=20)
+    assert [row.message for row in got.rows] == [f"boom {n}" for n in range(10)]
+    assert got.truncated
+    assert got.rows[0].level == "error"
+
+
+def test_recorded_pages_of_logs() -> None:
+    pages = iter(recorded("datadog/recorded/v2/test_get_a_list_of_logs_returns_ok_response_with_pagination.json"))
+    first = next(pages)["response"]["body"]
+    last = {"data": []}
+
+    def answer(request: httpx.Request) -> Any:
+        return last if "cursor" in json.loads(request.content)["page"] else first
+
+    got = ask(Recorder(answer), EvidenceKind.LOGS)
+    assert [row.message for row in got.rows] == ["- -> /"] * 2
+    assert got.rows[0].timestamp == datetime(2022, 4, 12, 9, 51, 55, 408000, tzinfo=UTC)
+    assert (got.rows[0].level, got.rows[0].attributes["tags"]["env"]) == ("info", "integrations-lab")
+    assert not got.truncated
+
+
+def test_triggered_monitors_are_related_alerts() -> None:
+    group = {
+        "monitor_id": 7,
+        "monitor_name": "Errors on {{service.name}}",
+        "group": "service:payments,env:prod",
+        "group_tags": ["service:payments", "env:prod"],
+        "status": "Alert",
+        "last_triggered_ts": int(AROUND.timestamp()),
+    }
+    pages = [[group, {**group, "monitor_id": None}], [{**group, "monitor_id": 8, "last_triggered_ts": None}], [3]]
+
+    def answer(request: httpx.Request) -> Any:
+        page = int(request.url.params["page"])
+        return {"groups": pages[page], "metadata": {"page": page, "page_count": 3, "per_page": 100}}
+
+    recorder = Recorder(answer)
+    got = ask(recorder, EvidenceKind.RELATED_ALERTS)
+    assert [p for request in recorder.requests for p in Contract("datadog/v1.trim.json").problems(request)] == []
+    alert = got.rows[0]
+    assert (alert.source_id, alert.service, alert.environment) == ("7:service:payments,env:prod", "payments", "prod")
+    assert (alert.started_at, alert.severity, alert.labels["severity"]) == (AROUND, Severity.P2, "Alert")
+    assert "monitor groups could not be read" in got.notes[0]
+
+
+def test_a_rate_limit_is_believed_only_in_its_reset() -> None:
+    headers = {"X-RateLimit-Reset": "7200", "X-RateLimit-Remaining": "9", "X-RateLimit-Period": "10"}
+    recorder = Recorder(lambda _: httpx.Response(429, headers=headers))
+    with pytest.raises(Exception, match="429 Too Many Requests"):
+        ask(recorder, EvidenceKind.METRICS, queries=QUERIES)
+    assert len(recorder.requests) == 1
+
+
+def test_refused_keys_are_a_sentence() -> None:
+    (interaction,) = recorded("datadog/recorded/v1/test_validate_api_key_returns_forbidden_response.json")
+    with pytest.raises(PermanentSourceError, match=r"datadog answered 403 Forbidden .* API key required"):
+        ask(Recorder(lambda _: answer_of(interaction)), EvidenceKind.LOGS)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (AlertSource(), r"alerts.sources.datadog.api_key and alerts.sources.datadog.app_key not set"),
+        (AlertSource(api_key="a"), r"^alerts.sources.datadog.app_key not set"),
+    ],
+)
+def test_missing_keys_are_told(keys: AlertSource, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        build(settings_for("datadog", keys=keys))
+
+
+def test_keys_can_stand_in_the_connection() -> None:
+    headers = {"DD-API-KEY": "a", "DD-APPLICATION-KEY": "b"}
+    build(settings_for("datadog", connection=Connection(url="https://api.datadoghq.eu", headers=headers)))
+
+
+# --- the webhook --------------------------------------------------------------------------------
+
+FIRED: dict[str, Any] = {
+    "alert_id": "7",
+    "transition": "Triggered",
+    "priority": "P1",
+    "scope": "service:payments,env:prod",
+    "cycle_key": "123",
+    "title": "[P1] [Triggered] Errors on payments",
+    "message": "too many",
+    "link": "https://app.datadoghq.com/event/1",
+    "date": str(MS),
+    "tags": "env:prod,service:payments,team:shop",
+    "hostname": "$HOSTNAME",
+}
+
+
+def test_the_shipped_template_is_read() -> None:
+    assert set(FIRED) == set(WEBHOOK_TEMPLATE)
+    (alert,) = alerts_from_webhook(FIRED, received_at=AROUND)
+    assert (alert.source, alert.source_id) == ("datadog", "7:service:payments,env:prod")
+    assert (alert.title, alert.summary) == ("Errors on payments", "too many")
+    assert (alert.severity, alert.service, alert.environment) == (Severity.P1, "payments", "prod")
+    assert (alert.started_at, alert.labels["team"]) == (AROUND, "shop")
+    (over,) = alerts_from_webhook({**FIRED, "transition": "Recovered"}, received_at=AROUND)
+    assert (over.status, over.resolved_at, over.dedup_key) == (AlertStatus.RESOLVED, AROUND, alert.dedup_key)
+
+
+def test_variables_that_are_not_set_are_not_there() -> None:
+    unset = {**dict.fromkeys(FIRED, ""), **WEBHOOK_TEMPLATE, "title": "Disk", "transition": "Warn"}
+    (alert,) = alerts_from_webhook(unset, received_at=AROUND)
+    assert (alert.title, alert.service, alert.url, alert.severity) == ("Disk", None, None, Severity.P3)
+    assert alert.started_at == AROUND
+
+
+def test_other_templates_with_datadogs_own_names_are_read() -> None:
+    body = {"ALERT_ID": 9, "ALERT_TRANSITION": "Triggered", "EVENT_TITLE": "Slow", "$DATE": MS, "body": "text"}
+    (alert,) = alerts_from_webhook(body)
+    assert (alert.title, alert.summary, alert.source_id, alert.started_at) == ("Slow", "text", "9:*", AROUND)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([], "expected a JSON object"),
+        ({"date": 1}, "title: missing"),
+        ({"title": "t"}, "date: missing"),
+        ({"title": "t", "date": "soon"}, "date: 'soon' is not a moment"),
+    ],
+)
+def test_bad_bodies_are_one_sentence(body: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        alerts_from_webhook(body)

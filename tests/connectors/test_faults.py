@@ -1,0 +1,197 @@
+"""What goes wrong with every source, for every connector alike: rows, or one honest sentence, within the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+import stamina
+
+from incident_pipeline.config import Scenario
+from incident_pipeline.connectors.registry import CONNECTORS, build_sources
+from incident_pipeline.gather import gather_now
+from incident_pipeline.models import EnvelopeStatus, EvidenceKind, Gathered
+from tests.connectors.questions import AROUND, incident
+
+SECRET = "s3cr3t-5f8e2c91ab"  # noqa: S105
+
+
+class Case(NamedTuple):
+    """One connector and one kind that it is asked for."""
+
+    name: str
+    kind: EvidenceKind
+
+
+NOT_HTTP = {"git", "catalogue"}
+CASES = [Case(name, kind) for name in sorted(set(CONNECTORS) - NOT_HTTP) for kind in sorted(CONNECTORS[name].kinds)]
+IDS = [f"{case.name}-{case.kind.value}" for case in CASES]
+
+every_connector = pytest.mark.parametrize("case", CASES, ids=IDS)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3, cap=True):
+        yield
+
+
+def scenario_for(case: Case, deadline: str = "5s") -> Scenario:
+    """Every connector fully configured, asked for one kind."""
+    connection = {
+        "url": "https://source.example/base",
+        "token": SECRET,
+        "headers": {},
+        "username": "user" if case.name == "jenkins" else None,
+        "password": SECRET if case.name == "jenkins" else None,
+    }
+    projects = {"payments": ["shop/payments"]}
+    sections: dict[str, Any] = {
+        EvidenceKind.DEPLOYMENTS: {"deployments": {"sources": [case.name], "deadline": deadline, "projects": projects}},
+        EvidenceKind.CODE_CHANGES: {"code": {"sources": [case.name], "deadline": deadline, "repositories": projects}},
+        EvidenceKind.METRICS: {
+            "metrics": {"provider": case.name, "deadline": deadline, "queries": {"errors": 'e{service="$service"}'}}
+        },
+        EvidenceKind.LOGS: {"logs": {"provider": case.name, "deadline": deadline}},
+        EvidenceKind.RELATED_ALERTS: {"related_alerts": {"sources": [case.name], "deadline": deadline}},
+    }
+    return Scenario.model_validate(
+        {
+            "connections": {case.name: connection},
+            "alerts": {"sources": {case.name: {"api_key": SECRET, "app_key": SECRET, "channel": "C01"}}},
+            "context": sections[case.kind],
+        }
+    )
+
+
+def ask(case: Case, handler: Callable[[httpx.Request], Any], deadline: str = "5s") -> Gathered[Any]:
+    scenario = scenario_for(case, deadline)
+    sources = build_sources(scenario, httpx.MockTransport(handler))
+    return gather_now([case.kind], sources, incident(), scenario, AROUND)[case.kind]
+
+
+def sentence(answer: Gathered[Any]) -> str:
+    (gap,) = answer.gaps
+    assert SECRET not in gap.reason
+    assert "\n" not in gap.reason
+    assert len(gap.reason) < 700
+    return gap.reason
+
+
+@every_connector
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
+def test_refusals_are_one_sentence_with_the_status(case: Case, status: int) -> None:
+    body = {"error": f"no {SECRET}", "ok": False, "message": "no"}
+    reason = sentence(ask(case, lambda _: httpx.Response(status, json=body)))
+    assert str(status) in reason
+    assert case.name in reason
+
+
+@every_connector
+def test_a_login_page_is_told(case: Case) -> None:
+    reason = sentence(ask(case, lambda _: httpx.Response(200, html="<!doctype html><h1>Log in</h1>")))
+    assert "answered a web page" in reason
+
+
+@every_connector
+@pytest.mark.parametrize("body", [b'{"data": [{"id"', b"", b"null", b"3", b'"text"', b"\xff\xfe\x00"])
+def test_what_is_no_answer_is_told(case: Case, body: bytes) -> None:
+    sentence(ask(case, lambda _: httpx.Response(200, content=body)))
+
+
+@every_connector
+@pytest.mark.parametrize("body", [{}, [], {"data": None}, {"status": "success", "data": {"result": []}, "ok": True}])
+def test_an_answer_without_rows_is_empty_or_told(case: Case, body: Any) -> None:
+    answer = ask(case, lambda _: body if isinstance(body, httpx.Response) else httpx.Response(200, json=body))
+    assert not answer.rows
+    assert answer.status is EnvelopeStatus.EMPTY or sentence(answer)
+
+
+@every_connector
+def test_a_huge_answer_is_not_read_to_its_end(case: Case) -> None:
+    sent = 0
+
+    class Huge(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            nonlocal sent
+            chunk = b" " * (1 << 20)
+            for _ in range(50):
+                sent += len(chunk)
+                yield chunk
+
+    reason = sentence(ask(case, lambda _: httpx.Response(200, stream=Huge())))
+    assert "more than 32 MiB" in reason
+
+
+@every_connector
+def test_a_redirect_to_another_host_is_not_followed(case: Case) -> None:
+    hosts = set()
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        hosts.add(request.url.host)
+        return httpx.Response(302, headers={"Location": "https://evil.example/"})
+
+    assert "redirects" in sentence(ask(case, handler))
+    assert hosts == {"source.example"}
+
+
+@every_connector
+def test_a_source_that_never_answers_costs_its_deadline(case: Case) -> None:
+    async def handler(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        return httpx.Response(200)
+
+    started = time.monotonic()
+    sentence(ask(case, handler, "0.2s"))
+    assert time.monotonic() - started < 2
+
+
+@every_connector
+def test_a_broken_connection_is_told(case: Case) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError(f"reset {SECRET}")
+
+    assert "broke off" in sentence(ask(case, handler))
+
+
+ODD: list[Any] = [None, 3, "text", [], {}, {"id": None}, {"id": 1, "attributes": None}, [None], True]
+
+
+@every_connector
+def test_rows_of_any_shape_do_no_harm(case: Case) -> None:
+    """Each list that a source can answer holds nonsense; what can be read is, the rest is told, nothing is raised."""
+
+    def everywhere(items: Any) -> dict[str, Any]:
+        names = "data groups items incidents alerts hits messages deployments workflow_runs builds log_entries results"
+        nested = {"hits": items, "result": items, "total": 1, "attributes": {"series": items, "times": items}}
+        return {**dict.fromkeys(names.split(), items), "ok": True, "status": "success", "hits": nested}
+
+    for body in (ODD, everywhere(ODD), everywhere(None), everywhere({}), everywhere("text"), everywhere(3)):
+        text = json.dumps(body)
+        answer = ask(case, lambda _, text=text: httpx.Response(200, text=text))
+        for envelope in answer.envelopes:
+            assert "the connector" not in (envelope.error or ""), (body, envelope.error)
+
+
+@every_connector
+def test_pages_without_an_end_are_given_up(case: Case) -> None:
+    count = 0
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count += 1
+        page = {"after": f"cursor-{count}"}
+        body = {"data": [{"id": str(count)}], "meta": {"page": page}, "metadata": {"page_count": 10**9}, "more": True}
+        body |= {"groups": [{}], "ok": True, "has_more": True, "response_metadata": {"next_cursor": f"c{count}"}}
+        body |= {"messages": [{}], "change_events": [{}], "incidents": [{}], "paging": {"next": str(request.url)}}
+        return httpx.Response(200, json=body, headers={"Link": f'<{request.url}>; rel="next"'})
+
+    started = time.monotonic()
+    ask(case, handler, "3s")
+    assert time.monotonic() - started < 5
+    assert count < 1000
