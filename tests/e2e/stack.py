@@ -125,7 +125,9 @@ class Stack:
 
     def logs(self) -> str:
         """The end of each log, for a failing test."""
-        ends = [f"--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted((self.data_dir / "logs").glob("*.log"))]
+        ends = [
+            f"--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted((self.data_dir / "logs").glob("*.log"))
+        ]
         return "\n".join(ends)
 
 

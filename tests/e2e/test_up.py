@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from incident_pipeline.storage.incident_store import IncidentStore
-from tests.e2e.stack import Stack, running, wait_for
+from tests.e2e.stack import running, wait_for
 
 ONE_DIAGNOSIS = "scenario:\n  diagnosis:\n    updates: [0s]\n"
 
@@ -68,9 +69,16 @@ def test_resolved_alert_closes_its_incident_out(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_a_second_start_says_which_port_is_taken(tmp_path: Path) -> None:
     with running(tmp_path, ONE_DIAGNOSIS) as stack:
-        other = Stack(tmp_path / "other", stack.config)
-        port = int(stack.receiver.rpartition(":")[2])
-        with pytest.raises(AssertionError):
-            other.start(receiver_port=port)
-        assert other.process.wait(30) == 2
-        other.process.send_signal(signal.SIGTERM)
+        port = stack.receiver.rpartition(":")[2]
+        command = [sys.executable, "-m", "incident_pipeline.cli", "up", "--receiver-port", port]
+        again = subprocess.run(
+            [*command, "--ui-port", "0", "--data-dir", str(tmp_path / "other")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert again.returncode == 2
+    assert f"port {port}" in again.stderr
+    assert "--receiver-port" in again.stderr
+    assert "Traceback" not in again.stderr
