@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import typer
@@ -36,12 +37,15 @@ class Group:
 
     summary: str
     commands: Mapping[str, Command] = field(default_factory=dict)
+    also: Mapping[str, Command] = field(default_factory=dict)
+    """Commands of their own that are understood below this word too, and not listed here."""
 
 
 class LazyGroup(TyperGroup):
     """A group that knows its commands' names and summaries, and imports each when it is called."""
 
     table: Mapping[str, Command | Group]
+    also: Mapping[str, Command] = MappingProxyType({})
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -53,7 +57,7 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Import and build one command."""
-        entry = self.table.get(cmd_name)
+        entry = self.table.get(cmd_name) or self.also.get(cmd_name)
         if entry is None:
             return None
         if cmd_name not in self.commands:
@@ -62,8 +66,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a misspelled one is answered with the nearest names."""
-        if args and args[0] not in self.table and not args[0].startswith("-"):
-            close = get_close_matches(args[0], self.table, n=1)
+        if args and args[0] not in {*self.table, *self.also} and not args[0].startswith("-"):
+            close = get_close_matches(args[0], [*self.table, *self.also], n=1)
             hint = f"did you mean {close[0]}?" if close else f"see {ctx.command_path} --help"
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
@@ -77,7 +81,7 @@ class LazyGroup(TyperGroup):
 def lazy_group(name: str, group: Group) -> Any:
     """A group whose commands are imported one by one."""
     built = LazyGroup(name=name, help=group.summary, no_args_is_help=True, rich_markup_mode=None)
-    built.table = group.commands
+    built.table, built.also = group.commands, group.also
     return built
 
 

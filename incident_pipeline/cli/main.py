@@ -21,6 +21,23 @@ from incident_pipeline.errors import ConfigurationError, IncidentPipelineError
 
 _HERE = "incident_pipeline.cli"
 
+OF_ONE_INCIDENT: dict[str, Command] = {
+    "ack": Command(f"{_HERE}.incidents:ack", "Say that somebody has seen an incident."),
+    "resolve": Command(f"{_HERE}.incidents:resolve", "Say that an incident is over."),
+    "reopen": Command(f"{_HERE}.incidents:reopen", "Open a resolved incident again."),
+    "merge": Command(f"{_HERE}.incidents:merge", "Make one incident of two."),
+    "split": Command(f"{_HERE}.incidents:split", "Move alerts of an incident into one of their own."),
+    "mute": Command(f"{_HERE}.incidents:mute", "Keep alerts of a service quiet until a given time."),
+    "show": Command(f"{_HERE}.stored:show", "Show an incident, or one of its assets at any version."),
+    "versions": Command(f"{_HERE}.stored:versions", "List the stored versions of an incident's assets."),
+    "diff": Command(f"{_HERE}.stored:diff", "Compare two versions of an asset."),
+    "timeline": Command(f"{_HERE}.stored:timeline", "Print the timeline of an incident."),
+    "postmortem": Command(f"{_HERE}.stored:postmortem", "Print the postmortem of an incident."),
+    "actions": Command(f"{_HERE}.stored:actions", "List the actions proposed for an incident."),
+    "export": Command(f"{_HERE}.stored:export", "Write an incident's evidence as a folder."),
+}
+"""Commands about one incident; understood below `incidents` as well."""
+
 COMMANDS: dict[str, Command | Group] = {
     "replay": Command(f"{_HERE}.replay:replay", "Play an incident folder through the whole pipeline; nothing is sent."),
     "diagnose": Command(f"{_HERE}.diagnose:diagnose", "Diagnose incident folders, without storing anything."),
@@ -38,21 +55,10 @@ COMMANDS: dict[str, Command | Group] = {
     "incidents": Group(
         "The incidents that are stored.",
         {"list": Command(f"{_HERE}.incidents:list_incidents", "List the incidents, newest first.")},
+        also=OF_ONE_INCIDENT,
     ),
-    "ack": Command(f"{_HERE}.incidents:ack", "Say that somebody has seen an incident."),
-    "resolve": Command(f"{_HERE}.incidents:resolve", "Say that an incident is over."),
-    "reopen": Command(f"{_HERE}.incidents:reopen", "Open a resolved incident again."),
-    "merge": Command(f"{_HERE}.incidents:merge", "Make one incident of two."),
-    "split": Command(f"{_HERE}.incidents:split", "Move alerts of an incident into one of their own."),
-    "mute": Command(f"{_HERE}.incidents:mute", "Keep alerts of a service quiet until a given time."),
-    "show": Command(f"{_HERE}.stored:show", "Show an incident, or one of its assets at any version."),
-    "versions": Command(f"{_HERE}.stored:versions", "List the stored versions of an incident's assets."),
-    "diff": Command(f"{_HERE}.stored:diff", "Compare two versions of an asset."),
+    **OF_ONE_INCIDENT,
     "sql": Command(f"{_HERE}.stored:sql", "Ask one SQL query over all incidents."),
-    "timeline": Command(f"{_HERE}.stored:timeline", "Print the timeline of an incident."),
-    "postmortem": Command(f"{_HERE}.stored:postmortem", "Print the postmortem of an incident."),
-    "actions": Command(f"{_HERE}.stored:actions", "List the actions proposed for an incident."),
-    "export": Command(f"{_HERE}.stored:export", "Write an incident's evidence as a folder."),
     "kb": Command(f"{_HERE}.kb:app", "Index and search runbooks and postmortems."),
     "logs": Group(
         "Work on log files.",
@@ -122,7 +128,7 @@ def root(
     """From an alert to a diagnosed incident. --config and --data-dir may stand anywhere on the line.
 
     Example:
-      incident-pipeline replay examples/payments-deployment
+      incident-pipeline replay examples/payments-bad-deploy
     """
     if version:
         typer.echo(_version())

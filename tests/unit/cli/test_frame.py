@@ -151,3 +151,11 @@ def test_a_place_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     done = process("config", "check", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.decode() == "incident-pipeline: incident.yaml: cannot be read (Is a directory)\n"
+
+
+def test_what_is_done_with_one_incident_is_understood_below_incidents_too() -> None:
+    assert call("incidents", "ack", "--help").stdout == call("ack", "--help").stdout.replace(
+        "incident-pipeline ack [", "incident-pipeline incidents ack ["
+    )
+    assert "did you mean show?" in call("incidents", "shw", "x").stderr
+    assert "  ack " not in call("incidents", "--help").stdout
