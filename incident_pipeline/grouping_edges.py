@@ -13,11 +13,11 @@ from statistics import median
 from incident_pipeline.grouping_values import OpenIncident, Rules, Track
 from incident_pipeline.models import Service
 
-STORM_SERVICES = 8
-"""From this many services on an incident is a storm."""
+STORM_SERVICES, STORM_ALERTS = 8, 100
+"""From this many services, or alerts, on an incident is a storm."""
 LOUD_ALERTS = 32
 """Fewer alerts of one service than this are never as loud as a storm."""
-LOUD_SHARE = 0.25
+LOUD_SHARE = 0.5
 """As loud as a storm: this share of the median of its services."""
 
 
@@ -123,7 +123,8 @@ def _equally_loud(one: OpenIncident, two: OpenIncident) -> bool:
 
 
 def _is_storm(incident: OpenIncident) -> bool:
-    return len({track.service for track in incident.tracks}) >= STORM_SERVICES
+    services = {track.service for track in incident.tracks}
+    return len(services) >= STORM_SERVICES or sum(track.alerts for track in incident.tracks) >= STORM_ALERTS
 
 
 def _folded(name: str) -> str:

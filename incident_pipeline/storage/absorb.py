@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.inbox_base import NOTHING_DUE, SYSTEM, incident_row, note
+from incident_pipeline.storage.due import NOTHING_DUE
+from incident_pipeline.storage.inbox_base import SYSTEM, incident_row, note
 from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alert_keys, alerts, claims, incidents, tracks
 
 

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from incident_pipeline.errors import InputError
 from incident_pipeline.identity import incident_id as name_of
-from incident_pipeline.models import Alert, IncidentStatus
+from incident_pipeline.models import Alert
 from incident_pipeline.storage.database import upsert
+from incident_pipeline.storage.group_store import new_incident
 from incident_pipeline.storage.inbox_base import note
 from incident_pipeline.storage.inbox_rows import digest
 from incident_pipeline.storage.inbox_schema import alerts, incidents
@@ -38,27 +39,18 @@ def adopt_rows(
     upsert(connection, alerts, [{**row, "delivery": key, "incident_id": name} for key, row in own.items()], ())
     found = connection.execute(sa.select(incidents.c.incident_id).filter_by(incident_id=name)).first()
     if found is None:
-        connection.execute(incidents.insert().values(_row(name, first, rows, replayed_from)))
+        founder = min(rows, key=lambda row: row["started_at"])
+        row = new_incident(
+            name,
+            founder,
+            None,
+            severity=min(row["severity"] for row in rows),
+            last_alert_at=max(row["started_at"] for row in rows),
+            received_at=min(row["received_at"] for row in rows),
+            newest_received_at=max(row["received_at"] for row in rows),
+            pinned=True,
+            replayed_from=replayed_from,
+        )
+        connection.execute(incidents.insert(), row)
         note(connection, now, "incident_replayed", name, folder=replayed_from or "")
     return name
-
-
-def _row(name: str, first: Alert, rows: Sequence[Mapping[str, Any]], replayed_from: str | None) -> dict[str, Any]:
-    founder = min(rows, key=lambda row: row["started_at"])
-    return {
-        "incident_id": name,
-        "title": founder["title"],
-        "status": IncidentStatus.INVESTIGATING.value,
-        "severity": min(row["severity"] for row in rows),
-        "environment": founder["environment"],
-        "pinned": True,
-        "replayed_from": replayed_from,
-        "started_at": first.started_at.timestamp(),
-        "last_alert_at": max(row["started_at"] for row in rows),
-        "received_at": min(row["received_at"] for row in rows),
-        "newest_received_at": max(row["received_at"] for row in rows),
-        "attempts": 0,
-        "failures": 0,
-        "losses": 0,
-        "joined_updates": 0,
-    }

@@ -7,7 +7,7 @@ Does not belong here: starting runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -17,21 +17,8 @@ from incident_pipeline.durations import format_duration
 from incident_pipeline.errors import NotFoundError
 from incident_pipeline.models import IncidentStatus, Severity
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.group_state import ended
-from incident_pipeline.storage.inbox_base import (
-    CLOSE_OUT,
-    ENDED,
-    NOTHING_DUE,
-    RESPOND,
-    InboxBase,
-    Row,
-    count,
-    incident_row,
-    make_due,
-    moment_of,
-    note,
-    stamp,
-)
+from incident_pipeline.storage.due import CLOSE_OUT, NOTHING_DUE, RESPOND, change, due, is_first, over
+from incident_pipeline.storage.inbox_base import ENDED, InboxBase, Row, count, incident_row, moment_of, note, stamp
 from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alerts, claims, incidents, runs
 
 REPEATED_PER_MINUTE = 6
@@ -153,24 +140,23 @@ class Claims(InboxBase):
             _set(connection, claim_id, state="put_back", finished_at=stamp(now), again=False)
             incident = incident_row(connection, claim["incident_id"])
             if incident["status"] != IncidentStatus.MERGED.value:
-                make_due(connection, incident, claim["claimed_at"], claim["job"], claim["reason"])
+                change(connection, incident, due(incident, claim["claimed_at"], claim["job"], claim["reason"]))
             return True
 
     def _after_success(self, connection: sa.Connection, claim: Row, incident: Row, now: float) -> None:
         values: dict[str, Any] = {"failures": 0, "losses": 0, "failed_at": None, "failure": None}
         values["closed_out_at" if claim["job"] == CLOSE_OUT else "responded_at"] = now
-        _change(connection, incident, values)
-        incident = {**incident, **values}
+        incident = change(connection, incident, values)
         if incident["status"] == IncidentStatus.MERGED.value:
             return
         if incident["status"] in ENDED:
             if claim["job"] == RESPOND and incident["closed_out_at"] is None:
-                ended(connection, incident, now)
+                change(connection, incident, over(incident, now))
             return
         for update in self._updates:
             if incident["received_at"] + update > claim["claimed_at"] and update > 0:
                 reason = f"update after {format_duration(timedelta(seconds=update))}"
-                make_due(connection, incident, incident["received_at"] + update, RESPOND, reason)
+                change(connection, incident, due(incident, incident["received_at"] + update, RESPOND, reason))
                 return
 
 
@@ -191,10 +177,10 @@ def _chosen(connection: sa.Connection, at: float, free: int) -> Sequence[Row]:
         connection.execute(sa.select(alerts.c.incident_id).where(alerts.c.received_at > at - 1.0)).scalars()
     )
     storm = pouring.total() >= STORM_RATE
-    first = [row for row in waiting if _is_first(row)]
+    first = [row for row in waiting if is_first(row)]
     settled = [row for row in first if not (storm and _still_grows(row, at))]
     closing = [row for row in waiting if row["due_job"] == CLOSE_OUT]
-    again = [] if first else [row for row in waiting if row["due_job"] == RESPOND and not _is_first(row)]
+    again = [] if first else [row for row in waiting if row["due_job"] == RESPOND and not is_first(row)]
     recent = sa.select(sa.func.count()).select_from(claims).where(claims.c.again, claims.c.claimed_at > at - 60)
     allowed = max(REPEATED_PER_MINUTE - connection.execute(recent).scalar_one(), 0)
 
@@ -204,10 +190,6 @@ def _chosen(connection: sa.Connection, at: float, free: int) -> Sequence[Row]:
 
     ordered = [*sorted(settled, key=urgency), *sorted(closing, key=urgency), *sorted(again, key=urgency)[:allowed]]
     return ordered[:free]
-
-
-def _is_first(row: Row) -> bool:
-    return bool(row["due_job"] == RESPOND and row["responded_at"] is None)
 
 
 def _still_grows(row: Row, at: float) -> bool:
@@ -223,13 +205,13 @@ def _take(connection: sa.Connection, row: Row, at: float, lease: timedelta) -> C
         "job": row["due_job"],
         "reason": row["due_reason"],
         "severity": row["severity"],
-        "again": row["due_job"] == RESPOND and not _is_first(row),
+        "again": row["due_job"] == RESPOND and not is_first(row),
         "state": "claimed",
         "claimed_at": at,
         "lease_until": at + lease.total_seconds(),
     }
     connection.execute(claims.insert().values(values))
-    _change(connection, row, {"attempts": attempt, "last_claimed_at": at, **NOTHING_DUE})
+    change(connection, row, {"attempts": attempt, "last_claimed_at": at, **NOTHING_DUE})
     return _claim({**values, "run_id": None})
 
 
@@ -239,7 +221,7 @@ def _after_failure(connection: sa.Connection, claim: Row, incident: Row, now: fl
         return
     if tries >= (MAX_FAILURES if tally == "failures" else MAX_LOSSES):
         given_up = {tally: tries, "failed_at": now, "failure": why, **NOTHING_DUE}
-        _change(connection, incident, given_up)
+        change(connection, incident, given_up)
         note(connection, now, "diagnosis_given_up", incident["incident_id"], after=tries, error=why)
         return
     wait = 5.0 * 3 ** (tries - 1) if tally == "failures" else 0.0
@@ -249,7 +231,7 @@ def _after_failure(connection: sa.Connection, claim: Row, incident: Row, now: fl
         "due_job": claim["job"],
         "due_reason": f"attempt {claim['attempt']} did not end well",
     }
-    _change(connection, incident, {tally: tries, **retry})
+    change(connection, incident, {tally: tries, **retry})
 
 
 def _claim_row(connection: sa.Connection, claim_id: str) -> Row:
@@ -261,11 +243,6 @@ def _claim_row(connection: sa.Connection, claim_id: str) -> Row:
 
 def _set(connection: sa.Connection, claim_id: str, **values: Any) -> None:
     connection.execute(claims.update().where(claims.c.claim_id == claim_id).values(**values))
-
-
-def _change(connection: sa.Connection, incident: Row, values: Mapping[str, Any]) -> None:
-    this = incidents.c.incident_id == incident["incident_id"]
-    connection.execute(incidents.update().where(this).values(dict(values)))
 
 
 def _remember_run(connection: sa.Connection, run_id: str, incident_id: str, now: datetime) -> None:

@@ -107,15 +107,18 @@ def upsert(
     """
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = _upsert_statement(connection.dialect.name, table, update)
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def _upsert_statement(dialect_name: str, table: sa.Table, update: Mapping[str, Any] | Sequence[str]) -> Any:
+    dialect = sqlite if dialect_name == "sqlite" else postgresql
     statement = dialect.insert(table)
     target = [column for column in table.columns if column.info.get("upsert")] or list(table.primary_key.columns)
-    if update:
-        values = update if isinstance(update, Mapping) else {name: statement.excluded[name] for name in update}
-        statement = statement.on_conflict_do_update(index_elements=target, set_=dict(values))
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=target)
-    connection.execute(statement, [dict(row) for row in rows])
+    if not update:
+        return statement.on_conflict_do_nothing(index_elements=target)
+    values = update if isinstance(update, Mapping) else {name: statement.excluded[name] for name in update}
+    return statement.on_conflict_do_update(index_elements=target, set_=dict(values))
 
 
 def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:

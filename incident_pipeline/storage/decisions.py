@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.absorb import absorb
-from incident_pipeline.storage.group_state import ended
-from incident_pipeline.storage.inbox_base import ENDED, RESPOND, InboxBase, Row, incident_row, make_due, note, stamp
+from incident_pipeline.storage.due import RESPOND, change, due, over
+from incident_pipeline.storage.inbox_base import ENDED, InboxBase, Row, incident_row, note, stamp
 from incident_pipeline.storage.inbox_schema import alert_keys, incidents, mutes, tracks
 from incident_pipeline.storage.quiet import Silence, silence_of
 from incident_pipeline.storage.split import split_rows
@@ -52,13 +52,13 @@ class Decisions(InboxBase):
             if row["status"] in ENDED:
                 return
             values = {"status": IncidentStatus.RESOLVED.value, "resolved_at": at}
-            _change(connection, incident_id, **values)
+            row = change(connection, row, values)
             silent = {"active": False, "at": at}
             connection.execute(
                 alert_keys.update().where(alert_keys.c.incident_id == incident_id, alert_keys.c.active).values(silent)
             )
             note(connection, at, "incident_resolved", incident_id, who, why=note_text)
-            ended(connection, {**row, **values}, at)
+            change(connection, row, over(row, at))
 
     def reopen(self, incident_id: str, who: str, now: datetime, reason: str = "") -> None:
         """It is not over."""
@@ -66,10 +66,8 @@ class Decisions(InboxBase):
             row = _row(connection, incident_id)
             if row["status"] not in ENDED:
                 raise InputError(f"incident {incident_id} is {row['status']}; only an ended one can be reopened")
-            values = {"status": IncidentStatus.INVESTIGATING.value, "resolved_at": None, "closed_out_at": None}
-            _change(connection, incident_id, **values, joined_updates=0)
             note(connection, stamp(now), "incident_reopened", incident_id, who, why=reason)
-            make_due(connection, {**row, **values}, stamp(now), RESPOND, "opened again")
+            _open_again(connection, row, stamp(now), "it was opened again")
 
     def merge(self, incident_id: str, into: str, who: str, now: datetime) -> None:
         """Two incidents are one; `into` keeps its name and is diagnosed again."""
@@ -79,10 +77,12 @@ class Decisions(InboxBase):
                 raise InputError(f"incident {incident_id} cannot be merged into itself")
             absorb(connection, incident_id, into, stamp(now), who, "somebody said so")
             kept = _row(connection, into)
+            why = f"{incident_id} was merged into it"
             if kept["status"] not in ENDED:
-                make_due(connection, kept, stamp(now), RESPOND, f"{incident_id} was merged into it")
+                change(connection, kept, due(kept, stamp(now), RESPOND, why))
             elif gone["status"] not in ENDED:
-                self._open_again(connection, kept, stamp(now), incident_id)
+                note(connection, stamp(now), "incident_reopened", into, who, why=why)
+                _open_again(connection, kept, stamp(now), why)
 
     def split(self, incident_id: str, alert_ids: Sequence[str], who: str, now: datetime) -> str:
         """Some alerts of an incident are about something else; they become an incident of their own.
@@ -134,11 +134,11 @@ class Decisions(InboxBase):
             connection.execute(incidents.update().where(silent).values(muted_until=None))
             note(connection, stamp(now), "unmuted", None, who, mute=number)
 
-    def _open_again(self, connection: sa.Connection, row: Row, now: float, because_of: str) -> None:
-        values = {"status": IncidentStatus.INVESTIGATING.value, "resolved_at": None, "closed_out_at": None}
-        _change(connection, row["incident_id"], **values, joined_updates=0)
-        note(connection, now, "incident_reopened", row["incident_id"], why=f"{because_of} was merged into it")
-        make_due(connection, {**row, **values}, now, RESPOND, f"{because_of} was merged into it")
+
+def _open_again(connection: sa.Connection, row: Row, now: float, why: str) -> None:
+    values = {"status": IncidentStatus.INVESTIGATING.value, "resolved_at": None, "closed_out_at": None}
+    row = change(connection, row, {**values, "joined_updates": 0})
+    change(connection, row, due(row, now, RESPOND, why))
 
 
 def _silence_open(connection: sa.Connection, silence: Silence, now: float) -> None:

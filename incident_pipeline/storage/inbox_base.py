@@ -28,7 +28,6 @@ Row = Mapping[Any, Any]
 SYSTEM = "incident-pipeline"
 """Who did it, where nobody did."""
 
-RESPOND, CLOSE_OUT = "respond", "close_out"
 ENDED = (IncidentStatus.RESOLVED.value, IncidentStatus.CLOSED.value)
 
 
@@ -85,23 +84,3 @@ def incident_row(connection: sa.Connection, incident_id: str) -> Row:
     if row is None:
         raise NotFoundError(f"there is no incident {incident_id!r}; `incident-pipeline incidents list` shows them")
     return row
-
-
-def make_due(connection: sa.Connection, row: Row, at: float, job: str, reason: str, **also: Any) -> None:
-    """Let an incident wait for a run from a moment on; work that waits already keeps its earlier moment.
-
-    A first diagnosis is never replaced by anything else; closing out replaces a repeated diagnosis.
-    """
-    waits = row["due_at"] is not None
-    first_waits = waits and row["due_job"] == RESPOND and row["responded_at"] is None
-    if first_waits or (waits and row["due_job"] == CLOSE_OUT and job == RESPOND and row["status"] in ENDED):
-        job, reason = row["due_job"], row["due_reason"]
-    if waits and row["due_job"] == job and row["due_at"] <= at:
-        at, reason = row["due_at"], row["due_reason"]
-    since = row["due_since"] if waits and row["due_job"] == job else at
-    values = {"due_at": at, "due_since": min(at, since), "due_job": job, "due_reason": reason, **also}
-    if any(row[name] != value for name, value in values.items()):
-        connection.execute(incidents.update().where(incidents.c.incident_id == row["incident_id"]).values(values))
-
-
-NOTHING_DUE = {"due_at": None, "due_since": None, "due_job": None, "due_reason": None}

@@ -19,7 +19,8 @@ from incident_pipeline.grouping_values import Arrival, Grouping, Rules
 from incident_pipeline.models import Alert, Service
 from incident_pipeline.storage.adoption import adopt_rows
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.group_state import load, store
+from incident_pipeline.storage.group_load import arrival_of, load
+from incident_pipeline.storage.group_store import store
 from incident_pipeline.storage.inbox_base import InboxBase, count, stamp
 from incident_pipeline.storage.inbox_rows import alert_of, alert_row
 from incident_pipeline.storage.inbox_schema import alerts
@@ -106,7 +107,7 @@ class Intake(InboxBase):
             if not rows:
                 return None
             received = {row["alert_id"]: row for row in rows}
-            arrivals = [Arrival.of(alert_id, alert_of(row)) for alert_id, row in received.items()]
+            arrivals = [arrival_of(row) for row in rows]
             taken: set[str] = set()
 
             def name_incident(arrival: Arrival) -> str:

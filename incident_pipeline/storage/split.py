@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from incident_pipeline.errors import InputError
 from incident_pipeline.grouping_values import wording
-from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.inbox_base import ENDED, RESPOND, Row, batches, incident_row, make_due, note
+from incident_pipeline.storage.due import RESPOND, begin, change, due
+from incident_pipeline.storage.group_store import new_incident
+from incident_pipeline.storage.inbox_base import ENDED, Row, batches, incident_row, note
 from incident_pipeline.storage.inbox_rows import alert_of
 from incident_pipeline.storage.inbox_schema import alert_keys, alerts, incidents, tracks
 from incident_pipeline.storage.naming import free_name
@@ -41,7 +42,21 @@ def split_rows(connection: sa.Connection, row: Row, wanted: Iterable[str], who: 
         raise InputError(f"these are all alerts of {name}; at least one has to stay")
     first = min(moving, key=lambda m: (m["started_at"], m["alert_id"]))
     new = free_name(connection, alert_of(first), set())
-    connection.execute(incidents.insert().values(_new_row(row, new, first, moving)))
+    also = {name: row[name] for name in ("status", "resolved_at")} if row["status"] in ENDED else {}
+    mine = new_incident(
+        new,
+        first,
+        None,
+        severity=min(m["severity"] for m in moving),
+        environment=first["environment"] or row["environment"],
+        last_alert_at=max(m["started_at"] for m in moving),
+        received_at=min(m["received_at"] for m in moving),
+        newest_received_at=max(m["received_at"] for m in moving),
+        pinned=True,
+        replayed_from=row["replayed_from"],
+        **also,
+    )
+    connection.execute(incidents.insert(), mine)
     for some in batches(m["alert_id"] for m in moving):
         connection.execute(alerts.update().where(alerts.c.alert_id.in_(some)).values(incident_id=new))
     for source, dedup_key in sorted(keys):
@@ -56,7 +71,7 @@ def split_rows(connection: sa.Connection, row: Row, wanted: Iterable[str], who: 
     for each in (name, new):
         fresh = incident_row(connection, each)
         if fresh["status"] not in ENDED:
-            make_due(connection, fresh, now, RESPOND, "alerts were split off" if each == name else "new incident")
+            change(connection, fresh, begin(now) if each == new else due(fresh, now, RESPOND, "alerts were split off"))
     return new
 
 
@@ -68,28 +83,6 @@ def _moving(name: str, members: Sequence[Row], wanted: Sequence[str]) -> list[Ro
         raise InputError(f"incident {name} has no alert {missing[0]!r}; `incident-pipeline incidents show` lists them")
     keys = {(m["source"], m["dedup_key"]) for m in members if {m["source_id"], m["dedup_key"]} & set(wanted)}
     return [m for m in members if (m["source"], m["dedup_key"]) in keys]
-
-
-def _new_row(row: Row, new: str, first: Row, moving: Sequence[Row]) -> dict[str, Any]:
-    ended = row["status"] in ENDED
-    return {
-        "incident_id": new,
-        "title": first["title"],
-        "status": row["status"] if ended else IncidentStatus.INVESTIGATING.value,
-        "severity": min(m["severity"] for m in moving),
-        "environment": first["environment"] or row["environment"],
-        "pinned": True,
-        "started_at": first["started_at"],
-        "last_alert_at": max(m["started_at"] for m in moving),
-        "received_at": min(m["received_at"] for m in moving),
-        "newest_received_at": max(m["received_at"] for m in moving),
-        "resolved_at": row["resolved_at"] if ended else None,
-        "replayed_from": row["replayed_from"],
-        "attempts": 0,
-        "failures": 0,
-        "losses": 0,
-        "joined_updates": 0,
-    }
 
 
 def _tracks(name: str, members: Sequence[Row], known: set[tuple[str, str]]) -> list[dict[str, Any]]:
