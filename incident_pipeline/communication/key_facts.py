@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from incident_pipeline.documents.escape import clean
 from incident_pipeline.documents.wording import elapsed
 from incident_pipeline.models import CodeChange, Deployment, Diagnosis, Evidence, Symptoms
 from incident_pipeline.remediation.change_actions import commit_with, deployment_of, deployment_with
@@ -24,6 +23,8 @@ _BAD_LEVELS = {"error", "fatal", "critical"}
 _MOST = 0.5
 """From this share of the error lines on, errors are concentrated."""
 _RESTATES = re.compile(r"\d (second|minute|hour|day)s? (before|after)\b|stack trace", re.IGNORECASE)
+_NEEDS_AN_EXAMPLE = re.compile(r"[\d,]+ lines? like this|First occurrence", re.IGNORECASE)
+"""What is not understood without the log line that it speaks of."""
 
 
 def evidence_lines(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis, most: int) -> list[str]:
@@ -35,6 +36,9 @@ def evidence_lines(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis,
     quoted = [line for line in primary.evidence if line.strip() and line not in facts]
     if facts:
         quoted = [line for line in quoted if not _RESTATES.search(line)]
+    chosen = [*facts, *quoted][:most]
+    if not any(line.startswith("Example") for line in chosen):
+        quoted = [line for line in quoted if not _NEEDS_AN_EXAMPLE.match(line)]
     return [*facts, *quoted][:most]
 
 
@@ -51,8 +55,6 @@ def _facts(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Iter
         yield f"Errors concentrated in new {place} code"
     if _infrastructure_is_calm(evidence, symptoms):
         yield "No infrastructure anomalies detected"
-    if commit and commit.message:
-        yield f'Released with it: {commit.sha[:8]} "{clean(commit.message.splitlines()[0], 100)}"'
 
 
 def blamed_deployment(evidence: Evidence, diagnosis: Diagnosis) -> Deployment | None:

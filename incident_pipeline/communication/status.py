@@ -5,6 +5,7 @@ Belongs here: choosing what is said, and escaping it. Does not belong here: the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -34,6 +35,8 @@ TEMPLATE = "status_update.md.j2"
 _MOST_EVIDENCE = 5
 _MOST_ACTIONS = 6
 _MOST_ENTRIES = 12
+_FILE_NAME = re.compile(r" \(no [\w.]+\)$")
+"""Which file of a folder is absent interests nobody who reads that the kind of evidence is."""
 _CAUSE_LIMIT = 200
 _TITLE_LIMIT = 150
 
@@ -97,7 +100,7 @@ def _cause(incident: Incident, evidence: Evidence, diagnosis: Diagnosis, as_of: 
         text = f"Recent deployment{of} ({deployment.id} at {clock(deployment.at, as_of)} UTC)"
     text = markdown(text, _CAUSE_LIMIT)
     if primary.confidence < WORTH_RECOMMENDING:
-        return f"Not determined yet: likeliest so far is {text}"
+        return f"Not determined yet: likeliest so far: {text}"
     return text
 
 
@@ -122,7 +125,8 @@ def _not_available(gaps: Sequence[Gap]) -> str:
 
 
 def _reason(gap: Gap) -> str:
-    return gap.reason if gap.source in {gap.kind, "folder"} else f"{gap.source}: {gap.reason}"
+    reason = _FILE_NAME.sub("", gap.reason)
+    return reason if gap.source in {gap.kind, "folder"} else f"{gap.source}: {reason}"
 
 
 def _actions(actions: Sequence[RemediationAction], diagnosis: Diagnosis) -> Iterator[dict[str, str]]:
@@ -137,6 +141,8 @@ def _actions(actions: Sequence[RemediationAction], diagnosis: Diagnosis) -> Iter
         )
         missing = f" (to be found out: {markdown(action.missing, 120)})" if action.missing else ""
         yield {"mark": mark, "title": _title(action) + missing}
+    if not deeds and primary is not None and primary.suggested_actions:
+        yield {"mark": "🔧 Possible:", "title": markdown(primary.suggested_actions[0], _TITLE_LIMIT)}
     for action in talk:
         yield {"mark": "📞", "title": _title(action)}
     if not actions:

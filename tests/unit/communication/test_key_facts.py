@@ -93,6 +93,14 @@ def test_a_blamed_commit_is_told_by_its_release() -> None:
     assert found[0] == "Error spike began 4 minutes after deployment"
 
 
+def test_lines_that_speak_of_an_example_come_with_it_or_not_at_all() -> None:
+    counted, example = "15 lines like this since the onset, never before", 'Example: "it broke"'
+    cause = scenes.hypothesis(caused_by=CausedBy(kind="log_pattern", id="p"), evidence=("a", counted, "b", example))
+
+    assert evidence_lines(evidence([]), scenes.symptoms(), scenes.diagnosis(cause), 4) == ["a", counted, "b", example]
+    assert evidence_lines(evidence([]), scenes.symptoms(), scenes.diagnosis(cause), 3) == ["a", "b", example]
+
+
 def test_other_causes_are_quoted_as_they_are() -> None:
     cause = scenes.hypothesis(caused_by=CausedBy(kind="metric", id="x"))
 

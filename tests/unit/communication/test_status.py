@@ -22,6 +22,7 @@ from incident_pipeline.models import (
     Envelope,
     Evidence,
     EvidenceKind,
+    Gap,
     Gathered,
     Incident,
     Remediation,
@@ -115,7 +116,7 @@ def test_what_cannot_be_told_is_not_told() -> None:
 def test_a_weak_cause_is_named_as_weak_and_recommends_nothing() -> None:
     text = write(diagnosis=scenes.diagnosis(scenes.hypothesis(confidence=0.21)))
 
-    assert "Not determined yet: likeliest so far is Recent deployment (deploy-abc123 at 14:28 UTC)\n" in text
+    assert "Not determined yet: likeliest so far: Recent deployment (deploy-abc123 at 14:28 UTC)\n" in text
     assert "**Confidence**: 21%\n" in text
     assert "Recommended" not in text
     assert "1. 🔧 Possible: Rollback to previous version (v2.3.4)" in text
@@ -135,6 +136,26 @@ def test_sources_that_did_not_answer_are_said_once() -> None:
 
     refused = "metrics and logs (loki: connection refused)"
     assert f"- Not available: {refused}, traces and related alerts (no source is configured)" in text
+
+
+def test_files_that_a_folder_lacks_are_one_gap() -> None:
+    gaps = [
+        Gap(kind=kind, source=kind, reason=f"not recorded in this folder (no {kind}.json)")
+        for kind in ("logs", "traces")
+    ]
+
+    assert "- Not available: logs and traces (not recorded in this folder)\n" in write(
+        diagnosis=scenes.diagnosis(gaps=gaps)
+    )
+
+
+def test_where_nothing_can_be_proposed_a_place_to_look_is() -> None:
+    weak = scenes.hypothesis(confidence=0.05, suggested_actions=("Profile payments",))
+
+    assert section(write(diagnosis=scenes.diagnosis(weak)), "Suggested Actions") == [
+        "1. 🔧 Possible: Profile payments",
+        "2. 📞 Notify payment team",
+    ]
 
 
 def test_what_is_missing_for_an_action_is_said() -> None:
