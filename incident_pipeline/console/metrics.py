@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from incident_pipeline.models import IncidentStatus
-from incident_pipeline.storage.records import InboxState
+from incident_pipeline.storage.inbox_records import InboxState
 
 PREFIX = "incident_pipeline"
 CLAIM_STATES = ("claimed", "launched", "running", "succeeded", "failed", "lost", "put_back", "superseded")

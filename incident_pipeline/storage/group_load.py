@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from incident_pipeline.grouping import Known
 from incident_pipeline.grouping_values import Arrival, Key, KeyState, OpenIncident, Rules, Track
 from incident_pipeline.models import AlertStatus, IncidentStatus, Severity
-from incident_pipeline.storage.inbox_base import batches
+from incident_pipeline.storage.inbox_base import Row, batches
 from incident_pipeline.storage.inbox_schema import alert_keys, incidents, tracks
 
 

@@ -17,9 +17,9 @@ from incident_pipeline.config import DiagnosisSettings
 from incident_pipeline.storage.claims import Claim, Claims
 from incident_pipeline.storage.database import BUSY_SECONDS, Database
 from incident_pipeline.storage.decisions import Decisions
+from incident_pipeline.storage.inbox_records import Event, InboxState, IncidentRecord, Records, Signature
 from incident_pipeline.storage.inbox_schema import is_current, migrate
 from incident_pipeline.storage.intake import GroupingResult, Intake
-from incident_pipeline.storage.records import Event, InboxState, IncidentRecord, Records, Signature
 
 __all__ = ["Claim", "Event", "GroupingResult", "Inbox", "InboxState", "IncidentRecord", "Signature"]
 
