@@ -50,6 +50,7 @@ COMMANDS: dict[str, Command | Group] = {
             "schema": Command(f"{_HERE}.config:schema", "Print the JSON schema of incident.yaml."),
         },
     ),
+    "doctor": Command(f"{_HERE}.doctor:doctor", "Ask every configured source whether it answers."),
     "up": Command(f"{_HERE}.up:up", "Run receiver, Dagster daemon and web server until Ctrl-C."),
     "alert": Command(f"{_HERE}.alert:alert", "Send an alert by hand."),
     "incidents": Group(

@@ -126,6 +126,9 @@ class HttpClient:
             PermanentSourceError: it will not work until someone acts.
         """
         import stamina
+        from stamina.instrumentation import set_on_retry_hooks
+
+        set_on_retry_hooks(())  # where structlog is installed, each retry would print a line on stdout
 
         url = below(self.source, self.base_url, path)
         deadline = deadline or Deadline(self._connection.timeout.total_seconds() * 3)
