@@ -23,14 +23,14 @@ READY_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
+def wait_for(what: str, look: Callable[[], T | None], seconds: float, every: float = POLL_SECONDS) -> T:
     """Look until there is something; what is awaited here belongs to other processes, so it can only be looked at."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
     raise AssertionError(f"after {seconds:.0f} s: no {what}")
 
 

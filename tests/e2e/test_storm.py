@@ -82,7 +82,7 @@ def test_a_storm_becomes_few_incidents_and_hides_no_other(tmp_path: Path, rng: r
             done = [r for r in stack.incidents() if r.diagnosed_at and r.services[0].startswith("billing-")]
             return len(done) == UNRELATED
 
-        wait_for("diagnosis of the unrelated incidents", unrelated_diagnosed, seconds=A_MINUTE)
+        wait_for("diagnosis of the unrelated incidents", unrelated_diagnosed, A_MINUTE, every=1.0)
         inbox = stack.inbox
         records = inbox.incidents()
         found = {a.source_id: r.incident_id for r in records for a in inbox.incident(r.incident_id).alerts}
