@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 def insert_columns(
     connection: duckdb.DuckDBPyConnection, table: AssetTable, content_version: int, texts: Sequence[str]
 ) -> None:
-    """Append rows as the content of one version; `texts` holds each column as a JSON list (`rows.column_texts`)."""
+    """Append rows as the content of one version; `texts` holds each column as a JSON list (`content.column_texts`)."""
     columns = table.columns
     names = ", ".join(f'"{column.name}"' for column in columns)
     values = ", ".join(

@@ -10,26 +10,23 @@ already adds only a record. A re-run that found its source unavailable never hid
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.models import EnvelopeStatus, Materialization
-from incident_pipeline.storage import migrations, rows
+from incident_pipeline.storage import content, migrations, records, rows
 from incident_pipeline.storage.bulk import insert_columns, select_rows
 from incident_pipeline.storage.incident_file import SUFFIX, file_lock, first_line, incident_path, opened
-from incident_pipeline.storage.tables import ASSETS, RECORD_COLUMNS, AssetTable
+from incident_pipeline.storage.tables import ASSETS, AssetTable
 from incident_pipeline.storage.version_diff import VersionDiff, compare
 
 if TYPE_CHECKING:
     import duckdb
-
-_RECORD_NAMES = ", ".join(f'"{column.name}"' for column in RECORD_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,8 @@ class IncidentStore:
         path = incident_path(self.directory, incident_id)
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._transaction(path, [item.table for item in prepared]) as connection:
-            versions = _next_versions(connection)
-            records = {}
+            versions = records.next_versions(connection)
+            written = {}
             for item in prepared:
                 record = Materialization(
                     incident_id=incident_id,
@@ -95,8 +92,8 @@ class IncidentStore:
                     sources=item.envelopes,
                 )
                 _append(connection, item, record)
-                records[item.table.name] = record
-        return records
+                written[item.table.name] = record
+        return written
 
     def delete(self, incident_id: str) -> None:
         """Remove an incident with all that is stored of it; one that is not there is no error."""
@@ -127,7 +124,7 @@ class IncidentStore:
         """
         rows.asset_table(asset)
         with self._reading(incident_id) as connection:
-            record, content = _record(connection, incident_id, asset, version)
+            record, content = records.find(connection, incident_id, asset, version)
             return _value(connection, record, content)
 
     def read_all(self, incident_id: str, assets: Iterable[str] | None = None) -> dict[str, Any]:
@@ -142,7 +139,7 @@ class IncidentStore:
                 asset for (asset,) in connection.execute("SELECT DISTINCT asset FROM materializations").fetchall()
             }
             return {
-                asset: _value(connection, *_record(connection, incident_id, asset, None))
+                asset: _value(connection, *records.find(connection, incident_id, asset, None))
                 for asset in ASSETS
                 if asset in wanted & stored
             }
@@ -156,7 +153,7 @@ class IncidentStore:
         if asset is not None:
             rows.asset_table(asset)
         with self._reading(incident_id) as connection:
-            return [record for record, _ in _records(connection, asset)]
+            return [record for record, _ in records.all_of(connection, asset)]
 
     def diff(self, incident_id: str, asset: str, v1: int, v2: int) -> VersionDiff:
         """What changed from one version to another.
@@ -166,7 +163,7 @@ class IncidentStore:
         """
         table = rows.asset_table(asset)
         with self._reading(incident_id) as connection:
-            (first, before), (second, after) = (_record(connection, incident_id, asset, v) for v in (v1, v2))
+            (first, before), (second, after) = (records.find(connection, incident_id, asset, v) for v in (v1, v2))
             return compare(
                 table, first, select_rows(connection, table, before), second, select_rows(connection, table, after)
             )
@@ -174,7 +171,7 @@ class IncidentStore:
     @staticmethod
     def data_version(asset: str, value: Any) -> str:
         """The name of a value's content: equal for equal content; `unavailable:...` where no source answered."""
-        return rows.data_version(asset, value)
+        return content.data_version(asset, value)
 
     # --- the file -------------------------------------------------------------------------------
 
@@ -219,71 +216,16 @@ class IncidentStore:
 def _prepare(asset: str, value: Any) -> _Prepared:
     table, made = rows.asset_table(asset), rows.to_rows(asset, value)
     envelopes, status = rows.envelopes_of(asset, value), rows.status_of(asset, value)
-    texts = rows.column_texts(table, made)
-    return _Prepared(table, len(made), texts, envelopes, status, rows.content_hash(texts, envelopes, status))
+    texts = content.column_texts(table, made)
+    return _Prepared(table, len(made), texts, envelopes, status, content.content_hash(texts, envelopes, status))
 
 
 def _append(connection: duckdb.DuckDBPyConnection, item: _Prepared, record: Materialization) -> None:
     """Store a version: its rows, unless an earlier version brought the same content, and its record."""
-    known = connection.execute(
-        "SELECT max(content_version) FROM materializations WHERE asset = ? AND data_version = ?",
-        [record.asset, record.data_version],
-    ).fetchone()
-    content = known[0] if known and known[0] is not None else record.version
-    if content == record.version and item.rows:
+    content = records.version_with_content(connection, record)
+    if content is None and item.rows:
         insert_columns(connection, item.table, record.version, item.columns)
-    cells = [_cell(column.type, getattr(record, column.field)) for column in RECORD_COLUMNS]
-    marks = ", ".join("?" * (len(cells) + 1))
-    connection.execute(
-        f"INSERT INTO materializations ({_RECORD_NAMES}, content_version) VALUES ({marks})",  # noqa: S608 - own names
-        [*cells, content],
-    )
-
-
-def _cell(sql_type: str, value: Any) -> Any:
-    if sql_type == "JSON":
-        return json.dumps(value, default=str)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None)
-    return str(value) if sql_type == "VARCHAR" and value is not None else value
-
-
-def _next_versions(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    newest = connection.execute("SELECT asset, max(version) FROM materializations GROUP BY asset").fetchall()
-    return {asset: version + 1 for asset, version in newest}
-
-
-def _records(
-    connection: duckdb.DuckDBPyConnection, asset: str | None, condition: str = "true", *values: Any
-) -> list[tuple[Materialization, int]]:
-    """Records with the version that brought their rows, oldest first."""
-    found = connection.execute(
-        f"SELECT {_RECORD_NAMES}, content_version FROM materializations "  # noqa: S608 - own names
-        f"WHERE ($1 IS NULL OR asset = $1) AND {condition} ORDER BY materialized_at, rowid",
-        [asset, *values],
-    ).fetchall()
-    return [(_record_of(row[:-1]), row[-1]) for row in found]
-
-
-def _record_of(row: Sequence[Any]) -> Materialization:
-    cells = dict(zip((column.field for column in RECORD_COLUMNS), row, strict=True))
-    return Materialization.model_validate(cells | {"sources": json.loads(cells["sources"] or "[]")})
-
-
-def _record(
-    connection: duckdb.DuckDBPyConnection, incident_id: str, asset: str, version: int | None
-) -> tuple[Materialization, int]:
-    """The record of one version, else of the newest that has an answer."""
-    found = _records(connection, asset)
-    if not found:
-        raise NotFoundError(f"{incident_id} has no {asset} yet")
-    if version is None:
-        return max(found, key=lambda pair: (pair[0].status is not EnvelopeStatus.UNAVAILABLE, pair[0].version))
-    for record, content in found:
-        if record.version == version:
-            return record, content
-    newest = max(record.version for record, _ in found)
-    raise NotFoundError(f"{incident_id} has no version {version} of {asset}; the newest is {newest}")
+    records.insert(connection, record, content or record.version)
 
 
 def _value(connection: duckdb.DuckDBPyConnection, record: Materialization, content: int) -> Any:

@@ -1,7 +1,7 @@
 """Values to rows and back: pure, and exact.
 
-Belongs here: the form in which a value is stored, free of secrets, and the hash that names its content.
-Does not belong here: SQL, files, versions.
+Belongs here: the form in which a value is stored, free of secrets.
+Does not belong here: the name of its content (`content.py`), SQL, files, versions.
 
 A row is a dict of column name to text, number, bool, None, naive UTC datetime, or, for JSON columns, plain lists and
 dicts. What is stored is the redacted form: `stored_form` is what a later `read` will return. Moments are kept to the
@@ -10,18 +10,17 @@ microsecond; within free-form attributes NaN and infinities become text, as JSON
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from incident_pipeline.errors import StoreError
+from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Gathered, MetricSeries
 from incident_pipeline.storage.tables import ASSETS, AssetTable, Column, Shape
@@ -33,17 +32,18 @@ Rows = list[Row]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are UTC without a zone
 _FIRST, _LAST = -62135596800.0, 253402300799.0
 _BIGINT = 2**63 - 1
-_NOT_CONTENT = ("seconds", "query", "window")
 
 
 def asset_table(asset: str) -> AssetTable:
     """The table of an asset.
 
     Raises:
-        StoreError: no asset has this name.
+        NotFoundError: no asset has this name.
     """
     if asset not in ASSETS:
-        raise StoreError(f"there is no asset named {asset!r}; the assets are {', '.join(ASSETS)}")
+        close = get_close_matches(asset, ASSETS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the assets are {', '.join(ASSETS)}"
+        raise NotFoundError(f"there is no asset named {asset!r}; {hint}")
     return ASSETS[asset]
 
 
@@ -87,25 +87,6 @@ def status_of(asset: str, value: Any) -> EnvelopeStatus:
 def stored_form(asset: str, value: Any) -> Any:
     """The value as a later `read` returns it: without secrets, with moments to the microsecond."""
     return from_rows(asset, to_rows(asset, value), envelopes_of(asset, value))
-
-
-def data_version(asset: str, value: Any) -> str:
-    """The name of the content: equal for equal content, whatever it cost to get it."""
-    texts = column_texts(asset_table(asset), to_rows(asset, value))
-    return content_hash(texts, envelopes_of(asset, value), status_of(asset, value))
-
-
-def column_texts(table: AssetTable, rows: Rows) -> list[str]:
-    """Each column of the table as a JSON list of its cells; cells of JSON columns are JSON texts themselves."""
-    return [_column_text([row[column.name] for row in rows], column.type) for column in table.columns]
-
-
-def content_hash(texts: Sequence[str], envelopes: Sequence[Mapping[str, Any]], status: EnvelopeStatus) -> str:
-    """The hash of columns and of what the sources said; durations, queries and windows are not content."""
-    said = [{key: value for key, value in envelope.items() if key not in _NOT_CONTENT} for envelope in envelopes]
-    text = "\n".join((json.dumps(said, sort_keys=True), *texts))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:20]
-    return f"unavailable:{digest}" if status is EnvelopeStatus.UNAVAILABLE else digest
 
 
 # --- values to rows -----------------------------------------------------------------------------
@@ -218,26 +199,6 @@ def _printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(str(key)): _printable(item) for key, item in value.items()}
     return [_printable(item) for item in value] if isinstance(value, list) else value
-
-
-def _column_text(values: list[Any], sql_type: str) -> str:
-    """One column as a JSON list; JSON columns as a list of JSON texts, so that they arrive as they are."""
-    if sql_type == "JSON":
-        known: dict[int, str] = {}
-        # Points share the labels of their series: each object is written once.
-        values = [
-            None if v is None else known.get(id(v)) or known.setdefault(id(v), json.dumps(v, sort_keys=True))
-            for v in values
-        ]
-    elif sql_type == "DOUBLE":
-        values = [v if v is None or v - v == 0 else str(v) for v in values]
-    elif sql_type == "TIMESTAMP":
-        values = [_moment_text(v) for v in values]
-    return json.dumps(values)
-
-
-def _moment_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(sep=" ")
 
 
 # --- rows to values -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from incident_pipeline.models import Deployment, Envelope, EnvelopeStatus, EvidenceKind, Gathered
-from incident_pipeline.storage import rows
+from incident_pipeline.storage import content, rows
 from incident_pipeline.storage.incident_store import IncidentStore
 from incident_pipeline.storage.tables import ASSETS
 from tests.properties.stored_values import of_asset
@@ -71,7 +71,7 @@ def test_hostile_text_is_stored_in_a_form_that_no_longer_changes(text: str, key:
     )
     first = rows.stored_form("deployments", value)
     assert same(rows.stored_form("deployments", first), first)
-    assert rows.data_version("deployments", first) == rows.data_version("deployments", value)
+    assert content.data_version("deployments", first) == content.data_version("deployments", value)
 
 
 ANSWERS: Sequence[Gathered[Deployment]] = (
