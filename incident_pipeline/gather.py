@@ -102,7 +102,7 @@ def question_for(
     first = min(incident.alerts, key=lambda alert: alert.started_at) if incident.alerts else None
     limits = {EvidenceKind.LOGS: context.logs.max_entries}
     projects = {
-        EvidenceKind.DEPLOYMENTS: context.deployments.projects,
+        EvidenceKind.DEPLOYMENTS: context.deployments.projects or context.code.repositories,
         EvidenceKind.CODE_CHANGES: context.code.repositories,
     }
     start = incident.started_at - lookback_of(kind, settings)

@@ -98,6 +98,17 @@ async def together(parts: Mapping[str, Awaitable[Collected[Row]]]) -> Collected[
     return found
 
 
+async def bounded(questions: Iterable[Awaitable[Row]], at_once: int) -> list[Row]:
+    """All answers in the order of the questions, with at most so many under way at the same time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def ask(question: Awaitable[Row]) -> Row:
+        async with gate:
+            return await question
+
+    return list(await asyncio.gather(*(ask(question) for question in questions)))
+
+
 def mapped(found: Collected[Any], read: Callable[[Any], Row | None], what: str) -> Collected[Row]:
     """The rows that the items read as; None leaves an item out, one that cannot be read is counted and skipped."""
     rows: list[Row] = []

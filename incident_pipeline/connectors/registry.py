@@ -30,6 +30,8 @@ class Connector:
     kinds: frozenset[EvidenceKind]
     module: str
     """A module with a function `build(settings: SourceSettings) -> Source`; imported when it is used."""
+    shares: str | None = None
+    """Whose connection and keys it uses where it has none of its own name."""
 
     @property
     def build(self) -> Build:
@@ -38,8 +40,8 @@ class Connector:
         return build
 
 
-def _connector(module: str, *kinds: EvidenceKind) -> Connector:
-    return Connector(frozenset(kinds), f"incident_pipeline.connectors.{module}")
+def _connector(module: str, *kinds: EvidenceKind, shares: str | None = None) -> Connector:
+    return Connector(frozenset(kinds), f"incident_pipeline.connectors.{module}", shares)
 
 
 CONNECTORS: dict[str, Connector] = {
@@ -47,6 +49,8 @@ CONNECTORS: dict[str, Connector] = {
     "catalogue": _connector("catalogue", EvidenceKind.SERVICE_GRAPH),
     "datadog": _connector("datadog", EvidenceKind.METRICS, EvidenceKind.LOGS, EvidenceKind.RELATED_ALERTS),
     "git": _connector("git", EvidenceKind.CODE_CHANGES),
+    "github": _connector("github", EvidenceKind.DEPLOYMENTS, EvidenceKind.CODE_CHANGES),
+    "github-actions": _connector("github", EvidenceKind.DEPLOYMENTS, shares="github"),
     "prometheus": _connector("prometheus", EvidenceKind.METRICS),
 }
 
@@ -148,14 +152,15 @@ def _source(name: str, kind: EvidenceKind, scenario: Scenario, transport: Any, b
 
 
 def _build(name: str, connector: Connector, scenario: Scenario, transport: Any) -> Source:
-    lacking = _lacking(name, scenario)
+    place = name if connector.shares is None or name in scenario.connections else connector.shares
+    lacking = _lacking(place, scenario)
     if lacking is not None:
         return UnavailableSource(name, lacking, connector.kinds)
     settings = SourceSettings(
         name=name,
         scenario=scenario,
-        connection=scenario.connections.get(name, Connection()),
-        keys=scenario.alerts.sources.get(name, AlertSource()),
+        connection=scenario.connections.get(place, Connection()),
+        keys=scenario.alerts.sources.get(name, scenario.alerts.sources.get(place, AlertSource())),
         transport=transport,
     )
     try:

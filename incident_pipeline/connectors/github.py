@@ -1,0 +1,234 @@
+"""GitHub: deployments with their statuses, runs of Actions, and commits with files and patches.
+
+Endpoints (https://docs.github.com/en/rest, version 2022-11-28): `/repos/{o}/{r}/deployments` (no window of its own:
+newest first, read until the window's start) and `/deployments/{id}/statuses`; `/actions/runs?created=A..B`;
+`/commits?since&until` (no files) and `/commits/{sha}` (files and patches). Next pages are opaque links, followed only
+on the same host.
+Limits: 429, or 403 with `Retry-After`, with `X-RateLimit-Remaining: 0`, or with the words "rate limit"; then
+`Retry-After`, else until `X-RateLimit-Reset` (seconds since 1970), else a minute.
+Two sources: `github` is asked for deployments and code changes, `github-actions` for runs of the workflows that deploy,
+which are those whose name says so, or those named in the configuration as `owner/repository#workflow`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from incident_pipeline.alert_fields import one_line
+from incident_pipeline.connectors.answers import TRANSIENT, Answer, Dialect, number, retry_after, usual_message
+from incident_pipeline.connectors.base import Question, SourceSettings
+from incident_pipeline.connectors.deadline import Deadline
+from incident_pipeline.connectors.github_rows import change_from, deployment_from, deployment_from_run
+from incident_pipeline.connectors.http import HttpClient, bearer
+from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
+from incident_pipeline.connectors.projects import Project, repositories_of
+from incident_pipeline.connectors.shapes import at, rows_at
+from incident_pipeline.envelopes import answered
+from incident_pipeline.errors import SourceError
+from incident_pipeline.focus_areas import with_focus_areas
+from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
+from incident_pipeline.moments import format_moment, parse_moment
+
+URL = "https://api.github.com"
+HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+MAX_DETAILED = 40
+"""Commits and deployments of one repository that are looked at closely, newest first."""
+AT_ONCE = 8
+
+_DEPLOYS = re.compile(r"deploy|release|rollout|roll-out|publish|ship|promote|(^|[^a-z])cd([^a-z]|$)", re.IGNORECASE)
+
+
+class GitHub:
+    """GitHub, or a GitHub Enterprise server."""
+
+    def __init__(self, client: HttpClient, name: str, *, actions: bool, hosts: frozenset[str]) -> None:
+        self.name = name
+        deployments = frozenset({EvidenceKind.DEPLOYMENTS})
+        self.kinds = deployments if actions else deployments | {EvidenceKind.CODE_CHANGES}
+        self._client = client
+        self._actions = actions
+        self._hosts = hosts
+
+    async def fetch(self, question: Question) -> Envelope[Any]:
+        """Deployments or commits of the window, newest first.
+
+        Raises:
+            SourceError: no repository could be read.
+        """
+        deadline = Deadline(question.seconds)
+        changes = question.kind is EvidenceKind.CODE_CHANGES
+        key = "context.code.repositories" if changes else "context.deployments.projects"
+        projects = repositories_of(question, key, self._hosts)
+        read = self._commits if changes else self._runs if self._actions else self._deployments
+        found: Collected[Any] = await together({one.name: read(one, question, deadline) for one in projects})
+        rows = sorted(found.rows, key=lambda row: _moment(row) or question.window.start, reverse=True)
+        about = {"window": question.window, "query": ", ".join(one.name for one in projects), **found.about()}
+        rows = list(with_focus_areas(rows, question.focus_areas)) if changes else rows
+        return answered(question.kind, self.name, rows[: question.limit], **about)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.close()
+
+    async def _deployments(self, project: Project, question: Question, deadline: Deadline) -> Collected[Deployment]:
+        start = question.window.start
+
+        async def pages() -> AsyncIterator[list[Any]]:
+            async for page in self._pages(f"/repos/{project.name}/deployments", {"per_page": 100}, deadline):
+                yield page
+                oldest = at(page, -1, "created_at")
+                if not oldest or parse_moment(oldest) < start:
+                    return
+
+        listed = await collect(pages(), deadline, 500)
+        within = [one for one in listed.rows if _is_within(at(one, "created_at"), question)]
+        asked = within[:MAX_DETAILED]
+        statuses = dict(zip(map(id, asked), await self._statuses(project, asked, deadline), strict=True))
+        listed.truncated = listed.truncated or len(within) > MAX_DETAILED
+        failed = {id(one) for one in asked if at(statuses[id(one)], 0, "state") in ("failure", "error")}
+        older = [one for one in listed.rows if id(one) not in failed]
+        listed.rows = asked
+        return mapped(
+            listed,
+            lambda one: deployment_from(one, statuses.get(id(one), []), older, project.service or _name(project)),
+            "deployments",
+        )
+
+    async def _statuses(self, project: Project, asked: list[Any], deadline: Deadline) -> list[list[Any]]:
+        async def one(item: Any) -> list[Any]:
+            try:
+                path = f"/repos/{project.name}/deployments/{int(item['id'])}/statuses"
+                return (await self._client.get(path, {"per_page": 30}, deadline=deadline)).list()
+            except (SourceError, KeyError, TypeError, ValueError):
+                return []  # the deployment is told without its outcome
+
+        return await bounded((one(item) for item in asked), AT_ONCE)
+
+    async def _runs(self, project: Project, question: Question, deadline: Deadline) -> Collected[Deployment]:
+        created = f"{format_moment(question.window.start)}..{format_moment(question.window.end)}"
+        path = f"/repos/{project.name}/actions/runs"
+
+        async def pages() -> AsyncIterator[list[Any]]:
+            answer = await self._client.get(path, {"created": created, "per_page": 100}, deadline=deadline)
+            yield rows_at(answer, "workflow_runs")
+            while answer.next_link:
+                answer = await self._client.get(answer.next_link, deadline=deadline)
+                yield rows_at(answer, "workflow_runs")
+
+        listed = await collect(pages(), deadline, 500)
+        named = _named_workflows(question, project.name, self._hosts)
+        runs = [run for run in listed.rows if _is_deployment(run, named)]
+        if listed.rows and not runs:
+            listed.notes.append(
+                f"no workflow of {project.name} is named like a deployment; write {project.name}#WORKFLOW below "
+                "context.deployments.projects to say which one is"
+            )
+        older, listed.rows = runs, runs
+        service = project.service or _name(project)
+        return mapped(listed, lambda run: deployment_from_run(run, older, service), "runs")
+
+    async def _commits(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
+        params = {
+            "since": format_moment(question.window.start),
+            "until": format_moment(question.window.end),
+            "per_page": 100,
+        }
+        listed = await collect(self._pages(f"/repos/{project.name}/commits", params, deadline), deadline, 200)
+        detailed = listed.rows[:MAX_DETAILED]
+        whole = await bounded((self._commit(project, one, deadline) for one in detailed), AT_ONCE)
+        lacking = sum(at(one, "files") is None for one in whole) + len(listed.rows) - len(detailed)
+        listed.rows = [*whole, *listed.rows[MAX_DETAILED:]]
+        if lacking:
+            listed.notes.append(f"{lacking} commits of {project.name} are told without their files")
+        return mapped(listed, lambda one: change_from(one, project), "commits")
+
+    async def _commit(self, project: Project, item: Any, deadline: Deadline) -> Any:
+        sha = at(item, "sha")
+        if not isinstance(sha, str):
+            return item
+        try:
+            path = f"/repos/{project.name}/commits/{quote(sha, safe='')}"
+            return (await self._client.get(path, deadline=deadline)).object()
+        except SourceError:
+            return item  # without its files it still tells who changed what when
+
+    async def _pages(self, path: str, params: Mapping[str, Any], deadline: Deadline) -> AsyncIterator[list[Any]]:
+        answer = await self._client.get(path, params, deadline=deadline)
+        yield answer.list()
+        while answer.next_link:
+            answer = await self._client.get(answer.next_link, deadline=deadline)
+            yield answer.list()
+
+
+def build(settings: SourceSettings) -> GitHub:
+    """GitHub with `connections.github.token`; without one only public repositories, and few requests.
+
+    Raises:
+        ConfigurationError: the URL or the token is wrong.
+    """
+    url = settings.url(URL)
+    client = HttpClient(
+        settings.name,
+        url,
+        settings.connection,
+        headers={**HEADERS, **bearer(settings.token)},
+        dialect=Dialect(transient=is_transient, wait=wait),
+        transport=settings.transport,
+    )
+    host = (urlsplit(url).hostname or "").casefold()
+    hosts = frozenset({host, host.removeprefix("api."), "github.com"})
+    return GitHub(client, settings.name, actions=settings.name == "github-actions", hosts=hosts)
+
+
+def is_transient(answer: Answer) -> bool:
+    """Whether the failure passes: a 403 can be a limit."""
+    if answer.status != 403:
+        return answer.status in TRANSIENT
+    limited = "retry-after" in answer.headers or number(answer, "x-ratelimit-remaining") == 0
+    return limited or "rate limit" in usual_message(answer).lower()
+
+
+def wait(answer: Answer, now: float) -> float | None:
+    """Seconds to wait for a limit to pass; None for what is no limit."""
+    if answer.status not in (403, 429):
+        return None
+    reset = number(answer, "x-ratelimit-reset")
+    if "retry-after" not in answer.headers and number(answer, "x-ratelimit-remaining") == 0 and reset is not None:
+        return reset - now
+    return retry_after(answer, now) or 60.0
+
+
+def _named_workflows(question: Question, repository: str, hosts: frozenset[str]) -> set[str]:
+    from incident_pipeline.connectors.projects import repository_path
+
+    places = [place.partition("#") for names in question.projects.values() for place in names]
+    return {
+        workflow.casefold() for place, _, workflow in places if workflow and repository_path(place, hosts) == repository
+    }
+
+
+def _is_deployment(run: Any, named: set[str]) -> bool:
+    name, path = one_line(at(run, "name")) or "", one_line(at(run, "path")) or ""
+    file = path.partition("@")[0].rpartition("/")[2]
+    if named:
+        return bool({name.casefold(), file.casefold(), file.rpartition(".")[0].casefold()} & named)
+    return bool(_DEPLOYS.search(name) or _DEPLOYS.search(file))
+
+
+def _is_within(value: Any, question: Question) -> bool:
+    try:
+        return question.window.start <= parse_moment(value) < question.window.end
+    except ValueError:
+        return True  # an unreadable time is told with the row, which is then skipped
+
+
+def _moment(row: CodeChange | Deployment) -> datetime | None:
+    return row.committed_at if isinstance(row, CodeChange) else row.at
+
+
+def _name(project: Project) -> str:
+    return project.name.rpartition("/")[2]
