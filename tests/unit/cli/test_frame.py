@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from incident_pipeline.cli.lazy import hoist
-from incident_pipeline.cli.main import COMMANDS
+from incident_pipeline.cli.main import COMMANDS, OF_ONE_INCIDENT
 from tests.unit.cli.runner import ROOT, call, process
 
 
@@ -159,3 +159,13 @@ def test_what_is_done_with_one_incident_is_understood_below_incidents_too() -> N
     )
     assert "did you mean show?" in call("incidents", "shw", "x").stderr
     assert "  ack " not in call("incidents", "--help").stdout
+
+
+@pytest.mark.parametrize("name", [name for name in OF_ONE_INCIDENT if name != "mute"])
+def test_an_incident_that_is_not_there_is_one_sentence(name: str, tmp_path: Path) -> None:
+    more = {"merge": ["INC-none"], "split": ["x"], "diff": ["logs", "1", "2"], "export": [str(tmp_path / "out")]}
+    result = call(name, "INC-none", *more.get(name, []), "--data-dir", str(tmp_path / "data"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("incident-pipeline: ")
+    assert "INC-none" in result.stderr
+    assert result.stderr.count("\n") == 1
