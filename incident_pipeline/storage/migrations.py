@@ -7,7 +7,7 @@ empty column when its asset is next written, and reads as the field's default un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from incident_pipeline.errors import StoreError
@@ -59,7 +59,7 @@ def _refuse_newer(version: int, name: str) -> None:
         )
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def migrate(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring the schema up to date, all steps or none. Not within a transaction.
 
     Raises:
@@ -67,12 +67,12 @@ def migrate(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """
     version = schema_version(connection)
     _refuse_newer(version, name)
-    if version == SCHEMA_VERSION:
+    if version == len(steps):
         return
     connection.execute("BEGIN")
     if version == 0:
         connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL, name VARCHAR NOT NULL)")
-    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+    for number, step in enumerate(steps[version:], start=version + 1):
         step(connection)
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", [number, step.__name__])
     connection.execute("COMMIT")
