@@ -3,7 +3,7 @@
     python examples/generate.py [FOLDER]
 
 FOLDER is where the folders go; without it, beside this file. Everything in them is made up: services, versions,
-commits and numbers. Each recipe in `recipes/` describes one incident.
+commits and numbers. Each `recipe_*.py` describes one incident.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # runs from any folder, with nothing installed
+import recipe_checkout_no_change
+import recipe_payments_bad_deploy
+import recipe_search_flag_turned
 
-from recipes import checkout_no_change, payments_bad_deploy, search_flag_turned
-
-RECIPES = (payments_bad_deploy, checkout_no_change, search_flag_turned)
+RECIPES = (recipe_payments_bad_deploy, recipe_checkout_no_change, recipe_search_flag_turned)
 
 
 def main(arguments: list[str]) -> None:

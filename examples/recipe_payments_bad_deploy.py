@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from recipes.recording import Recording, from_then, stamp
+from recording import Recording, from_then, stamp
 
 DAY = datetime(2026, 3, 17, tzinfo=UTC)
 ONSET = DAY + timedelta(hours=14, minutes=32)

@@ -1,6 +1,6 @@
 """A recording of one made-up incident: what its files contain, and how they are written.
 
-Belongs here: noise, clocks, file formats. Does not belong here: what happens in an incident (its own recipe).
+Belongs here: noise, clocks, file formats. Does not belong here: what happens in an incident (its recipe).
 """
 
 from __future__ import annotations

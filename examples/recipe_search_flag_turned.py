@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from recipes.recording import Recording, from_then, stamp
+from recording import Recording, from_then, stamp
 
 DAY = datetime(2026, 5, 20, tzinfo=UTC)
 TURNED = DAY + timedelta(hours=9, minutes=10)

@@ -1,1 +1,0 @@
-"""One module for each example incident, and what they share."""
