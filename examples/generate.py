@@ -1,4 +1,4 @@
-"""Writes the example incident folders, the same bytes every time.
+"""Writes the example incident folders, the same content every time.
 
     python examples/generate.py [FOLDER]
 
@@ -8,24 +8,22 @@ commits and numbers. Each `recipe_*.py` describes one incident.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
-import recipe_checkout_no_change
-import recipe_payments_bad_deploy
-import recipe_search_flag_turned
-
-RECIPES = (recipe_payments_bad_deploy, recipe_checkout_no_change, recipe_search_flag_turned)
+HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: list[str]) -> None:
     """Write every example below the folder that is named."""
-    target = Path(arguments[0]) if arguments else Path(__file__).resolve().parent
-    for recipe in RECIPES:
-        recording = recipe.record()
+    target = Path(arguments[0]) if arguments else HERE
+    for file in sorted(HERE.glob("recipe_*.py")):
+        recording = importlib.import_module(file.stem).record()
         recording.write(target / recording.name)
         print(f"{recording.name}: {recording.describe()}")
 
 
 if __name__ == "__main__":
+    sys.dont_write_bytecode = True  # a cache folder here would be taken for an incident by `examples/*/`
     main(sys.argv[1:])
