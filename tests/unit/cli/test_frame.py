@@ -169,3 +169,9 @@ def test_an_incident_that_is_not_there_is_one_sentence(name: str, tmp_path: Path
     assert result.stderr.startswith("incident-pipeline: ")
     assert "INC-none" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    result = call("init", "--yes", "--config", str(tmp_path / "absent" / "incident.yaml"))
+    assert result.exit_code == 1
+    assert result.stderr == f"incident-pipeline: {tmp_path}/absent/incident.yaml: No such file or directory\n"
