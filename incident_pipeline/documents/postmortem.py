@@ -6,6 +6,7 @@ A number that nothing measured reads "not measured".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,7 @@ TEMPLATE = "postmortem.md.j2"
 NOT_MEASURED = "not measured"
 DETECTION_TARGET = timedelta(minutes=5)
 _KEY_LOGS = 8
+_WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w.~/?=&%+#@:,-]{0,300})?", re.ASCII)
 _KEY_METRICS = 8
 
 
@@ -76,7 +78,7 @@ def write_postmortem(
         date=f"{since:%Y-%m-%d}",
         duration_seconds=resolve.total_seconds() if resolve is not None else None,
         severity=incident.severity,
-        summary=_summary(incident, diagnosis, since, as_of),
+        summary=_summary(incident, diagnosis, since),
         impact=measured_impact(evidence, symptoms, since, incident.resolved_at or as_of),
         timeline=timeline.entries,
         root_cause_category=primary.category if primary else None,
@@ -92,7 +94,7 @@ def write_postmortem(
         key_metrics=tuple(_key_metrics(symptoms)),
         links=tuple(_links(incident, evidence, diagnosis)),
     )
-    text = render(TEMPLATE, _context(record, incident, diagnosis, as_of), templates)
+    text = render(TEMPLATE, _context(record, incident, diagnosis, since), templates)
     return record.model_copy(update={"markdown": text})
 
 
@@ -126,14 +128,14 @@ def action_items(diagnosis: Diagnosis, time_to_detect: timedelta | None) -> Iter
 def _time_to_detect(incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis) -> timedelta | None:
     """From the onset that the evidence shows to the first alert; None where no onset was found."""
     onset = symptoms.onset or diagnosis.onset
-    return max(incident.started_at - onset, timedelta()) if onset else None
+    return max((incident.detected_at or incident.started_at) - onset, timedelta()) if onset else None
 
 
-def _summary(incident: Incident, diagnosis: Diagnosis, since: datetime, as_of: datetime) -> str:
+def _summary(incident: Incident, diagnosis: Diagnosis, since: datetime) -> str:
     primary = diagnosis.primary
     cause = f"Most likely cause: {primary.description}." if primary else "The cause was not determined."
     end = f" It ended at {clock(incident.resolved_at, since)} UTC." if incident.resolved_at else ""
-    return f"{summary_text(incident, since, as_of)}{end} {cause}"
+    return f"{summary_text(incident, since, since)}{end} {cause}"
 
 
 def _resolution(incident: Incident, remediation: Remediation) -> str:
@@ -171,7 +173,7 @@ def _links(incident: Incident, evidence: Evidence, diagnosis: Diagnosis) -> Iter
             yield f"{label}: {url}"
 
 
-def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, as_of: datetime) -> dict[str, object]:
+def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, since: datetime) -> dict[str, object]:
     primary = diagnosis.primary
     return {
         "title": markdown(record.title),
@@ -181,7 +183,7 @@ def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, as_of
         "services": ", ".join(markdown(name, 60) for name in incident.services) or "not known",
         "summary": markdown(record.summary, 900),
         "impact": _impact(record.impact),
-        "timeline": [{"at": clock(e.at, as_of), "text": markdown(e.text)} for e in record.timeline],
+        "timeline": [{"at": clock(e.at, since), "text": markdown(e.text)} for e in record.timeline],
         "root_cause": {
             "category": record.root_cause_category.value if record.root_cause_category else "not determined",
             "description": markdown(record.root_cause, 400) or "not determined",
@@ -221,5 +223,6 @@ def _item(item: ActionItem) -> dict[str, str]:
 
 
 def _link(line: str) -> str:
+    """A link where the address is a plain web address, else the address as text."""
     label, _, url = line.partition(": ")
-    return f"{markdown(label)}: {code(url, 400)}"
+    return f"{markdown(label)}: {f'<{url}>' if _WEB_ADDRESS.fullmatch(url) else code(url, 400)}"

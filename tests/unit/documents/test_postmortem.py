@@ -201,13 +201,16 @@ def test_lessons_come_from_the_record() -> None:
     assert "Proposed, and rejected by a person: Rollback to previous version (v2.3.4)." in lessons
 
 
-def test_links_are_named_and_do_not_act() -> None:
+def test_links_are_named_and_only_web_addresses_are_links() -> None:
     incident = scenes.incident([scenes.alert(url="https://example.pagerduty.com/incidents/Q1")], resolved_at=at(15, 2))
 
     postmortem = write(incident)
 
     assert postmortem.links == ("PagerDuty alert: https://example.pagerduty.com/incidents/Q1",)
-    assert "- PagerDuty alert: `https://example.pagerduty.com/incidents/Q1`" in postmortem.markdown
+    assert "- PagerDuty alert: <https://example.pagerduty.com/incidents/Q1>" in postmortem.markdown
+    for url in ("javascript:alert(1)", "http://x/[a](b)", "https://x/>y", "file:///etc/passwd"):
+        odd = scenes.incident([scenes.alert(url=url)], resolved_at=at(15, 2))
+        assert f"- PagerDuty alert: `{url}`" in write(odd).markdown
 
 
 def test_the_users_template_is_used(tmp_path: Path) -> None:
