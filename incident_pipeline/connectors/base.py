@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 
 from incident_pipeline.config import AlertSource, Connection, Scenario
 from incident_pipeline.errors import ConfigurationError
-from incident_pipeline.models import Envelope, EvidenceKind, Model, Window
+from incident_pipeline.models import Alert, Envelope, EvidenceKind, Model, Window
 
 
 class Question(Model):
@@ -66,6 +66,27 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class Polled(Model):
+    """What a source of alerts had since the last time."""
+
+    alerts: tuple[Alert, ...] = ()
+    cursor: str
+    """To be given back the next time; overlaps a little, so that nothing is missed: the same alert comes twice."""
+    notes: tuple[str, ...] = ()
+
+
+class AlertFeed(Protocol):
+    """A system that is asked for alerts where no webhook brings them."""
+
+    async def poll(self, cursor: str | None, now: datetime, seconds: float) -> Polled:
+        """New, acknowledged and resolved alerts since the cursor; without one, all that are open.
+
+        Raises:
+            SourceError: it did not answer; the cursor stays as it was.
+        """
         ...
 
 
