@@ -32,7 +32,7 @@ def _of_cause(diagnosis: Diagnosis) -> Iterator[str]:
     elif primary.category is Category.DEPLOYMENT_ISSUE:
         yield f"A release reached its users with the fault in it: {primary.description}."
     elif diagnosis.root_cause_change == "none":
-        yield f"No change was to blame; changing things back would not have helped: {primary.description}."
+        yield f"No change was to blame: {primary.description}."
 
 
 def _of_detection(time_to_detect: timedelta | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from incident_pipeline.config import Scenario
+from incident_pipeline.diagnosis.sentences import number
 from incident_pipeline.documents.escape import code, markdown
 from incident_pipeline.documents.impact import measured_impact
 from incident_pipeline.documents.lessons import lessons_learned
@@ -36,6 +37,8 @@ TEMPLATE = "postmortem.md.j2"
 NOT_MEASURED = "not measured"
 DETECTION_TARGET = timedelta(minutes=5)
 _KEY_LOGS = 8
+_TELLING = 0.3
+"""A pattern below this score goes on as it did before the incident."""
 _WEB_ADDRESS = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w.~/?=&%+#@:,-]{0,300})?", re.ASCII)
 _KEY_METRICS = 8
 
@@ -148,7 +151,7 @@ def _resolution(incident: Incident, remediation: Remediation) -> str:
 
 
 def _key_logs(symptoms: Symptoms) -> Iterator[str]:
-    for pattern in symptoms.log_patterns[:_KEY_LOGS]:
+    for pattern in [p for p in symptoms.log_patterns if p.score >= _TELLING][:_KEY_LOGS]:
         lines = f"{count(pattern.count, 'line')} since the onset, {pattern.count_before} before"
         yield f"{pattern.service or 'unknown service'}, {lines}: {pattern.example or pattern.template}"
 
@@ -156,7 +159,7 @@ def _key_logs(symptoms: Symptoms) -> Iterator[str]:
 def _key_metrics(symptoms: Symptoms) -> Iterator[str]:
     for anomaly in symptoms.anomalies[:_KEY_METRICS]:
         where = f" of {anomaly.service}" if anomaly.service else ""
-        moved = f"{anomaly.before:.4g} before, {anomaly.after:.4g} since {anomaly.onset:%H:%M} UTC"
+        moved = f"{number(anomaly.before)} before, {number(anomaly.after)} since {anomaly.onset:%H:%M} UTC"
         yield f"{anomaly.series}{where}: {moved}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from incident_pipeline.diagnosis.sentences import number
 from incident_pipeline.documents.escape import code, markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at
@@ -77,7 +78,7 @@ def _signs(incident: Incident, symptoms: Symptoms) -> Iterator[str]:
     yield f"Alert: {markdown(incident.title, 150)}"
     for anomaly in symptoms.anomalies[:3]:
         where = f" of {anomaly.service}" if anomaly.service else ""
-        yield markdown(f"{anomaly.series}{where} moves from about {anomaly.before:.4g} to {anomaly.after:.4g}")
+        yield markdown(f"{anomaly.series}{where} moves from about {number(anomaly.before)} to {number(anomaly.after)}")
     for pattern in symptoms.log_patterns[:3]:
         yield f"Log line: {code(pattern.template, 200)}"
 
