@@ -43,6 +43,11 @@ class MissingVariable(Section):
     switches_off: str
     """What does not work without it."""
 
+    @property
+    def sentence(self) -> str:
+        """What a person should know: the key, the variable, what is switched off."""
+        return f"{self.key}: {self.variable} is not set, which switches off: {self.switches_off}"
+
 
 class AlertSource(Section):
     """One system that alerts come from."""
@@ -387,9 +392,3 @@ class Scenario(Section):
     """When the file of a closed incident is compacted."""
     missing: SkipJsonSchema[tuple[MissingVariable, ...]] = Field(default=(), exclude=True)
     """Variables that the file names and nobody has set; filled in when the file is read, never by the file."""
-
-    def why_unavailable(self, source: str) -> str | None:
-        """Why a source cannot be asked although it is configured: one clause, or None where nothing is missing."""
-        prefixes = (f"connections.{source}.", f"alerts.sources.{source}.")
-        names = [m.variable for m in self.missing if m.key.startswith(prefixes)]
-        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not set" if names else None

@@ -65,6 +65,8 @@ class Facts:
     """Systems that there is a connector for."""
     webhooks: frozenset[str] = frozenset()
     """Sources whose webhooks the receiver understands without a mapping."""
+    used: frozenset[str] = frozenset()
+    """Connections that a source of `context` uses, of its own name or shared."""
     services: int = 0
     """How many services the catalogue has."""
     absent: frozenset[Path] = frozenset()
@@ -88,7 +90,17 @@ def facts_of(scenario: Scenario) -> Facts:
         for kind, sources in build_sources(scenario).items()
     }
     absent = frozenset(path for path in _named_paths(scenario) if not path.exists())
-    return Facts(asked, frozenset(connector_names()), frozenset(BUILT_IN), services, absent)
+    used = frozenset(name for sources in asked.values() for source in sources for name in _connections_of(source))
+    return Facts(asked, frozenset(connector_names()), frozenset(BUILT_IN), used, services, absent)
+
+
+def _connections_of(source: str) -> Iterator[str]:
+    from incident_pipeline.connectors.registry import CONNECTORS
+
+    yield source
+    connector = CONNECTORS.get(source)
+    if connector is not None and connector.shares is not None:
+        yield connector.shares
 
 
 def _named_paths(scenario: Scenario) -> Iterator[Path]:
@@ -134,7 +146,8 @@ def _alerts(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts)
     source = scenario.alerts.sources[names[2]]
     if not source.enabled:
         return "off", "" if names[3] == "enabled" else f"{names[2]} is switched off"
-    if source.mapping or names[2] in facts.webhooks:
+    key_of_evidence = names[3] in ("api_key", "app_key", "token") and names[2] in facts.used
+    if source.mapping or names[2] in facts.webhooks or key_of_evidence:
         return ACTIVE
     if names[3] == "mapping":
         return "off", ""
@@ -183,7 +196,7 @@ def _connections(names: Sequence[str], value: Any, _scenario: Scenario, facts: F
         return "incomplete", f"there is no {value}"
     if system not in facts.connectors:
         return "inactive", _no_connector([system], facts)
-    if not any(system in asked for asked in facts.asked.values()):
+    if system not in facts.used:
         return "inactive", f"nothing in context asks {system}"
     return ACTIVE
 

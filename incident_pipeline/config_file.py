@@ -189,6 +189,11 @@ def _switches_off(scenario: Scenario, where: Location) -> str:
     return "this value; the default is used"
 
 
+def _is_of(system: str, source: str) -> bool:
+    """Whether a source is a system or a part of it: `github-actions` uses the connection `github`."""
+    return source == system or source.startswith(f"{system}-")
+
+
 def _uses(scenario: Scenario, system: str, *, alerts: bool) -> str:
     """`alerts, metrics and logs of datadog`."""
     context = scenario.context
@@ -201,8 +206,8 @@ def _uses(scenario: Scenario, system: str, *, alerts: bool) -> str:
         "related alerts": context.related_alerts.sources,
     }
     uses = ["alerts"] if alerts else []
-    uses += [use for use, provider in providers.items() if provider == system]
-    uses += [use for use, sources in listed.items() if system in sources]
+    uses += [use for use, provider in providers.items() if provider and _is_of(system, provider)]
+    uses += [use for use, sources in listed.items() if any(_is_of(system, source) for source in sources)]
     if not uses:
         return f"{system}, which nothing uses"
     said = uses[0] if len(uses) == 1 else f"{', '.join(uses[:-1])} and {uses[-1]}"

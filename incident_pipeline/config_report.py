@@ -98,7 +98,7 @@ def report(loaded: LoadedScenario, facts: Facts, overridden: frozenset[str] = fr
 
 
 def _lacking(missing: MissingVariable) -> tuple[str, str]:
-    return "incomplete", f"{missing.variable} is not set, which switches off: {missing.switches_off}"
+    return "incomplete", missing.sentence.removeprefix(f"{missing.key}: ")
 
 
 def leaves(section: Section, written: Any, where: Location = ()) -> Iterator[Leaf]:

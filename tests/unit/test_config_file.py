@@ -123,8 +123,26 @@ def test_a_missing_variable_names_key_variable_and_what_is_switched_off(tmp_path
     assert missing.variable == "DD_APP_KEY"
     assert missing.switches_off == "alerts, metrics and logs of datadog"
     assert loaded.scenario.alerts.sources["datadog"].app_key is None
-    assert loaded.scenario.why_unavailable("datadog") == "DD_APP_KEY is not set"
-    assert loaded.scenario.why_unavailable("prometheus") is None
+    assert missing.sentence == (
+        "alerts.sources.datadog.app_key: DD_APP_KEY is not set, which switches off: alerts, metrics and logs of datadog"
+    )
+    assert loaded.scenario.missing == loaded.missing
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({"deployments": {"sources": ["github-actions"]}}, "deployments of github"),
+        (
+            {"deployments": {"sources": ["github"]}, "code": {"sources": ["github"]}},
+            "deployments and code changes of github",
+        ),
+        ({}, "github, which nothing uses"),
+    ],
+)
+def test_a_connection_that_several_sources_share_names_them(tmp_path: Path, context: Any, said: str) -> None:
+    loaded = load(tmp_path, {"connections": {"github": {"token": "${T}"}}, "context": context})
+    assert [missing.switches_off for missing in loaded.missing] == [said]
 
 
 def test_a_receiver_token_that_is_missing_refuses_rather_than_opens(tmp_path: Path) -> None:

@@ -123,6 +123,15 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
             "there is no connector for promtheus yet; did you mean prometheus?",
         ),
         ({"receiver": {"host": "192.0.2.1"}}, "receiver.host", "incomplete", "other machines need a token"),
+        (
+            {
+                "connections": {"github": {"url": "http://g"}},
+                "context": {"deployments": {"sources": ["github-actions"]}},
+            },
+            "connections.github.url",
+            "active",
+            "",
+        ),
         ({"documentation": {"timeline": False}}, "documentation.timeline", "off", ""),
         (
             {"diagnosis": {"approaches": {"metric_correlation": False}}},
