@@ -132,6 +132,12 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
             "active",
             "",
         ),
+        (
+            {"alerts": {"sources": {"datadog": {"api_key": "k"}}}, "context": {"logs": {"provider": "datadog"}}},
+            "alerts.sources.datadog.api_key",
+            "active",
+            "the secret itself stands in the file",
+        ),
         ({"documentation": {"timeline": False}}, "documentation.timeline", "off", ""),
         (
             {"diagnosis": {"approaches": {"metric_correlation": False}}},
@@ -241,8 +247,10 @@ def test_a_key_that_no_code_reads_is_said_to_be_not_active() -> None:
 
 @pytest.mark.parametrize("pattern", list(NOT_YET))
 def test_a_key_that_code_reads_is_not_said_to_be_inactive(pattern: str) -> None:
-    qualified = ".".join(pattern.split(".")[-2:]) if "*" not in pattern and "." in pattern else None
-    assert qualified is None or qualified not in code_that_reads()
+    section, name = ["", *pattern.split(".")][-2:]
+    written = f"{section}.{name}" if section not in ("*", "") else f".{name}"
+    if name != "channel":  # Slack's own word, and in much of the code
+        assert written not in code_that_reads()
 
 
 def test_patterns_name_a_key_and_what_is_below() -> None:
