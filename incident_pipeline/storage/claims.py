@@ -198,6 +198,7 @@ def _still_grows(row: Row, at: float) -> bool:
 
 def _take(connection: sa.Connection, row: Row, at: float, lease: timedelta) -> Claim:
     attempt = row["attempts"] + 1
+    repeats = row["due_job"] == RESPOND and not is_first(row)
     values = {
         "claim_id": f"{row['incident_id']}:{attempt}",
         "incident_id": row["incident_id"],
@@ -205,13 +206,17 @@ def _take(connection: sa.Connection, row: Row, at: float, lease: timedelta) -> C
         "job": row["due_job"],
         "reason": row["due_reason"],
         "severity": row["severity"],
-        "again": row["due_job"] == RESPOND and not is_first(row),
+        "again": repeats,
         "state": "claimed",
         "claimed_at": at,
         "lease_until": at + lease.total_seconds(),
     }
     connection.execute(claims.insert().values(values))
-    change(connection, row, {"attempts": attempt, "last_claimed_at": at, **NOTHING_DUE})
+    change(
+        connection,
+        row,
+        {"attempts": attempt, "repeats": row["repeats"] + int(repeats), "last_claimed_at": at, **NOTHING_DUE},
+    )
     return _claim({**values, "run_id": None})
 
 

@@ -137,7 +137,7 @@ class Decisions(InboxBase):
 
 def _open_again(connection: sa.Connection, row: Row, now: float, why: str) -> None:
     values = {"status": IncidentStatus.INVESTIGATING.value, "resolved_at": None, "closed_out_at": None}
-    row = change(connection, row, {**values, "joined_updates": 0})
+    row = change(connection, row, {**values, "repeats": 0})
     change(connection, row, due(row, now, RESPOND, why))
 
 

@@ -17,12 +17,12 @@ from incident_pipeline.storage.inbox_schema import incidents
 RESPOND, CLOSE_OUT = "respond", "close_out"
 
 SPACING = 10.0
-"""Seconds between a diagnosis and the next one because an alert joined; doubles each time."""
+"""Seconds between a diagnosis and the next one because an alert joined; doubles with each repetition."""
 MAX_DOUBLINGS = 6
 
 Values = dict[str, Any]
 
-NOTHING_DUE: Mapping[str, Any] = {"due_at": None, "due_since": None, "due_job": None, "due_reason": None}
+NOTHING_DUE: Values = {"due_at": None, "due_since": None, "due_job": None, "due_reason": None}
 
 
 def is_first(row: Row) -> bool:
@@ -55,9 +55,8 @@ def again(row: Row, now: float, why: str) -> Values:
     """There is news about an open incident: diagnose it again, less and less often."""
     at = now
     if row["last_claimed_at"] is not None:
-        at = max(now, row["last_claimed_at"] + SPACING * 2 ** min(row["joined_updates"], MAX_DOUBLINGS))
-    waits = row["due_at"] is not None and row["due_job"] == RESPOND
-    values = due(row, at, RESPOND, why) | {"joined_updates": row["joined_updates"] + (0 if waits else 1)}
+        at = max(now, row["last_claimed_at"] + SPACING * 2 ** min(row["repeats"], MAX_DOUBLINGS))
+    values = due(row, at, RESPOND, why)
     if row["failed_at"] is not None:
         values |= {"failures": 0, "losses": 0, "failed_at": None, "failure": None}
     return values

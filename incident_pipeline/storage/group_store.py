@@ -22,7 +22,7 @@ from incident_pipeline.storage.quiet import Quiet
 
 _CHANGES = (
     *("severity", "environment", "status", "resolved_at", "acknowledged_at", "started_at", "last_alert_at"),
-    *("received_at", "newest_received_at", "muted_until", "closed_out_at", "joined_updates", "failures", "losses"),
+    *("received_at", "newest_received_at", "muted_until", "closed_out_at", "repeats", "failures", "losses"),
     *("failed_at", "failure", "due_at", "due_since", "due_job", "due_reason"),
 )
 """The columns of an incident that grouping may change."""
@@ -77,7 +77,7 @@ def new_incident(name: str, founder: Row, now: float | None, **other: Any) -> di
         "attempts": 0,
         "failures": 0,
         "losses": 0,
-        "joined_updates": 0,
+        "repeats": 0,
         **(begin(now) if now is not None else {}),
         **other,
     }
@@ -99,7 +99,7 @@ def _changed(
         places = [(track.service, track.environment, before["title"]) for track in incident.tracks]
         after["muted_until"] = quiet.until(places, now)
     if name in decided.reopened:
-        after |= {"closed_out_at": None, "joined_updates": 0}
+        after |= {"closed_out_at": None, "repeats": 0}
     if name in decided.resolved:
         after |= over(after, now)
     elif name in decided.news and name not in decided.created and after["status"] not in ENDED:

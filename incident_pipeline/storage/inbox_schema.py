@@ -90,7 +90,7 @@ incidents = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("losses", sa.Integer, nullable=False),
-    sa.Column("joined_updates", sa.Integer, nullable=False),
+    sa.Column("repeats", sa.Integer, nullable=False),
     _moment("last_claimed_at"),
     _moment("responded_at"),
     _moment("failed_at"),
