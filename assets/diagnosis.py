@@ -40,7 +40,7 @@ def symptoms(responder: Responder, incident: Incident) -> dg.MaterializeResult[A
     gathered = responder.versions.evidence(incident.incident_id)
     patterns = responder.application.scenario.context.logs.focus_patterns
     found = find_symptoms(incident, gathered, patterns)
-    return result("symptoms", found, symptom_facts(gathered, found))
+    return result("symptoms", found, symptom_facts(found))
 
 
 def _approach(name: str, switch: str, find: Approach, description: str) -> dg.AssetsDefinition:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.partitions import incident_partitions
-from assets.presentation import timeline_table
+from assets.presentation import overview_facts, timeline_table
 from assets.resources import Responder
 from assets.results import code_versions, markdown, result
 from incident_pipeline.communication.status import status_update as write_status_update
@@ -71,6 +71,15 @@ def status_update(
     responder.versions.write(context.partition_key, {"status_update": update}, code_versions(context))
     responder.record_update(context, incident, diagnosis)
     return result("status_update", update, {"message": markdown(update.markdown)})
+
+
+@dg.asset(deps=[status_update], **COMMON)
+def overview(
+    responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis
+) -> dg.MaterializeResult[Any]:
+    """What moved and when, as a picture with the onset and the deployments marked; drawn after people were told."""
+    evidence = responder.versions.evidence(incident.incident_id)
+    return dg.MaterializeResult(metadata=overview_facts(evidence, symptoms, diagnosis))
 
 
 @dg.asset(**COMMON)

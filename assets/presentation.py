@@ -78,9 +78,9 @@ def evidence_facts(gathered: Gathered[Any]) -> Facts:
     return {"row count": len(gathered.rows), "sources": table(asked), "first rows": table(shown)}
 
 
-def symptom_facts(evidence: Evidence, symptoms: Symptoms) -> Facts:
-    """The plot of what moved, with the onset and the deployments marked, and the log patterns."""
-    facts: Facts = {
+def symptom_facts(symptoms: Symptoms) -> Facts:
+    """What moved, and the log patterns."""
+    return {
         "onset": symptoms.onset.isoformat() if symptoms.onset else "not found",
         "first failing service": symptoms.first_failing_service or "unknown",
         "log patterns": table(
@@ -90,6 +90,11 @@ def symptom_facts(evidence: Evidence, symptoms: Symptoms) -> Facts:
             [_only(a, "onset", "service", "series", "kind", "before", "after") for a in symptoms.anomalies]
         ),
     }
+
+
+def overview_facts(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Facts:
+    """What one looks at first: the plot of what moved, with onset and deployments, and what is believed."""
+    facts: Facts = {"summary": markdown(escape_markdown(diagnosis.summary))}
     picture = plot_symptoms(evidence, symptoms, max_bytes=METADATA_LIMIT * 3 // 4 - 200)
     if picture is not None:
         encoded = base64.b64encode(picture).decode()

@@ -23,6 +23,7 @@ def up(
     Example: incident-pipeline up --receiver-port 3001 --ui-port 3000
     """
     from assets.instance import prepare_storage
+    from assets.keepalive import kept_open
     from incident_pipeline.supervision import Ports, supervise
 
     application = context.application()
@@ -35,4 +36,5 @@ def up(
     )
     note(f"starting; logs in {application.data_dir / 'logs'}, stop with Ctrl-C")
     prepare_storage(application)
-    supervise(application, ports, on_ready=lambda receiver_url, ui_url: print_text(f"ready: {receiver_url} {ui_url}"))
+    with kept_open(application.dagster_home):
+        supervise(application, ports, on_ready=lambda receiver, ui: print_text(f"ready: {receiver} {ui}"))

@@ -12,12 +12,12 @@ from incident_pipeline.models import Evidence, MetricSeries, SeriesAnomaly, Symp
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SERIES_SHOWN = 4
+SERIES_SHOWN = 3
 INK = "#808080"
 """Axes and text: a grey that can be read on white and on black."""
 SIGNAL, ONSET, DEPLOYED = "#2f7ed8", "#d62728", "#9467bd"
 MARGIN = timedelta(minutes=30)
-POINTS_SHOWN = 400
+POINTS_SHOWN = 240
 
 
 def plot_symptoms(evidence: Evidence, symptoms: Symptoms, max_bytes: int) -> bytes | None:
@@ -28,7 +28,7 @@ def plot_symptoms(evidence: Evidence, symptoms: Symptoms, max_bytes: int) -> byt
     shown = list(_series_of(evidence.metrics.rows, symptoms.anomalies))
     if not shown:
         return None
-    for dots_per_inch in (90, 60):
+    for dots_per_inch in (80, 50):
         picture = _draw(evidence, symptoms, shown, dots_per_inch)
         if len(picture) <= max_bytes:
             return picture
@@ -52,9 +52,11 @@ def _draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 1.3 * len(shown) + 0.5), layout="constrained")
+    height = 1.5 * len(shown) + 0.5
+    figure = Figure(figsize=(8, height))
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.45 / height, top=1 - 0.25 / height, hspace=0.45)
     start, end = _time_axis(symptoms, shown)
     for panel, (series, anomaly) in zip(panels, shown, strict=True):
         _draw_series(panel, series, anomaly, start, end)
