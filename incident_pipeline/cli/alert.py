@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ANSWER_TIME = timedelta(seconds=5)
 AT_ONCE = 500
 """Alerts in one request."""
+RECEIVER_LIVES = timedelta(minutes=1)
+"""A receiver leaves a sign of life in its inbox every few seconds."""
 MAX_STDIN = 50_000_000
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - where to reach who listens everywhere
 
@@ -81,7 +83,7 @@ def _from_stdin() -> Any:
 
 def _deliver(application: Application, alerts: Sequence[Alert], now: datetime) -> dict[str, Any]:
     url = _receiver_url(application.scenario.receiver)
-    refused = _send(application.scenario.receiver, url, alerts)
+    refused = _not_ours(application, now) or _send(application.scenario.receiver, url, alerts)
     if refused is None:
         return {"accepted": len(alerts), "through": "receiver", "receiver": url}
     inbox = application.inbox
@@ -89,6 +91,16 @@ def _deliver(application: Application, alerts: Sequence[Alert], now: datetime) -
     grouped = inbox.group(now, application.scenario.alerts, application.catalogue)
     incidents = [*grouped.created, *grouped.reopened, *grouped.joined]
     return {"accepted": len(alerts), "through": "inbox", "why": refused, "incidents": incidents}
+
+
+def _not_ours(application: Application, now: datetime) -> str | None:
+    """Why a receiver on this machine is not to be asked: a data directory was named, and it writes to another one."""
+    local = application.scenario.receiver.host in (*EVERYWHERE, "127.0.0.1", "::1", "localhost")
+    if not local or not context.names_data_dir():
+        return None
+    beats = application.inbox.state(now).heartbeats
+    lives = "receiver" in beats and now - beats["receiver"] < RECEIVER_LIVES
+    return None if lives else f"no receiver writes to {application.data_dir}"
 
 
 def _receiver_url(receiver: Receiver) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,8 +46,7 @@ def schema() -> None:
 
 
 def _overridden() -> frozenset[str]:
-    given = context.invocation().data_dir or os.environ.get("INCIDENT_PIPELINE_DATA_DIR")
-    return frozenset({"data_dir"} if given else ())
+    return frozenset({"data_dir"} if context.names_data_dir() else ())
 
 
 def _json(found: Report) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Does not belong here: anything about one command.
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,6 +70,13 @@ def application() -> Application:
         ConfigurationError: the configuration is wrong.
     """
     return invocation().application
+
+
+def names_data_dir() -> bool:
+    """Whether the command line or the environment says where things are stored."""
+    from incident_pipeline.application import DATA_DIR_VARIABLE
+
+    return invocation().data_dir is not None or bool(os.environ.get(DATA_DIR_VARIABLE))
 
 
 def loaded_scenario() -> LoadedScenario:

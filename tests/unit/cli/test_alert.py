@@ -104,6 +104,18 @@ def test_straight_into_the_inbox_where_what_answers_does_not_take_it(place: Path
     assert len(stored(place)) == 1
 
 
+def test_a_named_data_dir_is_not_passed_over_for_the_receiver_of_another(place: Path) -> None:
+    words = ["alert", "--title", "x", "--json", "--data-dir", "mine"]
+    with somebody(202) as (port, seen):
+        configure(place, port)
+        answer = json.loads(call(*words).stdout)
+        assert (answer["through"], answer["why"], seen) == ("inbox", f"no receiver writes to {place / 'mine'}", [])
+        inbox = Inbox.open(place / "mine" / "inbox.sqlite")
+        inbox.heartbeat("receiver", datetime.now(UTC))
+        inbox.close()
+        assert json.loads(call(*words).stdout)["through"] == "receiver"
+
+
 def test_one_or_a_list_on_stdin(place: Path) -> None:
     one = {"title": "a", "service": "payments", "started_at": "2026-11-23T14:35:00Z", "labels": {"team": "x"}}
     assert call("alert", stdin=json.dumps(one)).exit_code == 0
