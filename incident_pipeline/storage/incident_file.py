@@ -22,7 +22,6 @@ from incident_pipeline.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
     import duckdb
-    from filelock import FileLock
 
 SUFFIX = ".duckdb"
 SETTINGS = {
@@ -48,13 +47,26 @@ def incident_path(directory: Path, incident_id: str) -> Path:
     return directory / f"{incident_id}{SUFFIX}"
 
 
-def file_lock(path: Path, patience: float) -> FileLock:
-    """The lock that everybody takes before opening the file; `patience` in seconds."""
-    from filelock import FileLock
+@contextmanager
+def locked(path: Path, patience: float) -> Iterator[None]:
+    """Hold the lock that everybody takes before opening the file.
+
+    Raises:
+        StoreError: another process holds it for longer than `patience` seconds.
+    """
+    from filelock import FileLock, Timeout
 
     locks = path.parent / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{path.name}.lock", timeout=patience)
+    lock = FileLock(locks / f"{path.name}.lock")
+    try:
+        lock.acquire(timeout=patience, poll_interval=_FIRST_WAIT)
+    except Timeout as error:
+        raise StoreError(f"{path.name} is in use by another process for more than {patience:g} s; try again") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -66,21 +78,16 @@ def opened(path: Path, *, read_only: bool, patience: float) -> Iterator[duckdb.D
     Raises:
         StoreError: another program holds it for longer than `patience` seconds, or it is damaged.
     """
-    from filelock import Timeout
-
     deadline = time.monotonic() + patience
-    try:
-        with file_lock(path, patience):
-            existing = path if path.exists() else _fresh(path)
-            connection = _patiently(partial(_connect, existing, read_only), path, deadline)
-            try:
-                yield connection
-            finally:
-                connection.close()
-            if existing != path:
-                existing.replace(path)
-    except Timeout as error:
-        raise StoreError(f"{path.name} is in use by another process for more than {patience:g} s; try again") from error
+    with locked(path, patience):
+        existing = path if path.exists() else _fresh(path)
+        connection = _patiently(partial(_connect, existing, read_only), path, deadline)
+        try:
+            yield connection
+        finally:
+            connection.close()
+        if existing != path:
+            existing.replace(path)
 
 
 @contextmanager
@@ -91,21 +98,17 @@ def attached(connection: duckdb.DuckDBPyConnection, path: Path, patience: float)
         StoreError: another program holds it for longer than `patience` seconds, or it cannot be read.
     """
     import duckdb
-    from filelock import Timeout
 
     deadline = time.monotonic() + patience
     quoted = str(path).replace("'", "''")
-    try:
-        with file_lock(path, patience):
-            _patiently(lambda: connection.execute(f"ATTACH '{quoted}' AS one (READ_ONLY)"), path, deadline)
-            try:
-                yield
-            finally:
-                connection.execute("DETACH one")
-    except Timeout as error:
-        raise StoreError(f"{path.name} is in use by another process for more than {patience:g} s") from error
-    except duckdb.Error as error:
-        raise StoreError(f"{path.name} cannot be read: {first_line(error)}") from error
+    with locked(path, patience):
+        _patiently(lambda: connection.execute(f"ATTACH '{quoted}' AS one (READ_ONLY)"), path, deadline)
+        try:
+            yield
+        except duckdb.Error as error:
+            raise StoreError(f"{path.name} cannot be read: {first_line(error)}") from error
+        finally:
+            connection.execute("DETACH one")
 
 
 def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -21,7 +21,7 @@ from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.models import EnvelopeStatus, Materialization
 from incident_pipeline.storage import content, migrations, records, rows
 from incident_pipeline.storage.bulk import insert_columns, select_rows
-from incident_pipeline.storage.incident_file import SUFFIX, file_lock, first_line, incident_path, opened
+from incident_pipeline.storage.incident_file import SUFFIX, first_line, incident_path, locked, opened
 from incident_pipeline.storage.tables import ASSETS, AssetTable
 from incident_pipeline.storage.version_diff import VersionDiff, compare
 
@@ -100,11 +100,9 @@ class IncidentStore:
         path = incident_path(self.directory, incident_id)
         if not path.exists():
             return
-        lock = file_lock(path, self._patience)
-        with lock:
+        with locked(path, self._patience):
             path.unlink(missing_ok=True)
             path.with_name(path.name + ".wal").unlink(missing_ok=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
 
     # --- reading --------------------------------------------------------------------------------
 
