@@ -9,6 +9,7 @@ unavailable and says so, and everything else works.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from incident_pipeline.config import MissingVariable, Scenario
@@ -87,11 +88,19 @@ def load_scenario(
 def _variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment over `.env`; what is set to nothing is not set."""
     dotenv = folder / ".env"
-    try:
-        beside = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{dotenv}: cannot be read ({type(error).__name__}); it must be UTF-8 text") from None
+    beside = _dotenv(dotenv) if dotenv.is_file() else {}
     return {name: value for name, value in [*beside.items(), *environ.items()] if value}
+
+
+def _dotenv(path: Path) -> dict[str, str | None]:
+    try:
+        bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({type(error).__name__}); it must be UTF-8 text") from None
+    for binding in bindings:
+        if binding.error:
+            raise ConfigurationError(f"{path}: line {binding.original.line} cannot be read; write NAME=value")
+    return {binding.key: binding.value for binding in bindings if binding.key is not None}
 
 
 def _below_scenario(document: Any, name: str) -> dict[str, Any]:

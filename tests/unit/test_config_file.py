@@ -312,6 +312,19 @@ def test_a_dotenv_that_is_not_text(tmp_path: Path) -> None:
         load(tmp_path, {})
 
 
+def test_a_dotenv_line_that_is_none_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1\n'hush = what\n")
+    with pytest.raises(ConfigurationError, match=r"\.env: line 2 cannot be read; write NAME=value") as caught:
+        load(tmp_path, {})
+    assert "hush" not in str(caught.value)
+
+
+def test_a_dotenv_of_other_editors_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes('# ours\r\nexport DD_API_KEY = "a b" # key\r\n'.encode("utf-8-sig"))
+    (missing,) = load(tmp_path, DATADOG).missing
+    assert missing.variable == "DD_APP_KEY"
+
+
 def sections(section: type[Section] = Scenario, where: Location = ()) -> Iterator[Location]:
     """Where every section of the models is; `anything` stands for any name."""
     yield where
