@@ -51,7 +51,9 @@ CONNECTORS: dict[str, Connector] = {
     "git": _connector("git", EvidenceKind.CODE_CHANGES),
     "github": _connector("github", EvidenceKind.DEPLOYMENTS, EvidenceKind.CODE_CHANGES),
     "github-actions": _connector("github", EvidenceKind.DEPLOYMENTS, shares="github"),
+    "pagerduty": _connector("pagerduty", EvidenceKind.RELATED_ALERTS, EvidenceKind.DEPLOYMENTS),
     "prometheus": _connector("prometheus", EvidenceKind.METRICS),
+    "slack": _connector("slack", EvidenceKind.RELATED_ALERTS),
 }
 
 

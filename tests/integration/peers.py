@@ -123,6 +123,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
         try:
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310  # our own URL
                 return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return  # it answers, if only that there is no such page
+        except OSError:
+            pass
+        time.sleep(0.05)
     pytest.fail(f"{url} did not answer: {log.read_text(errors='replace')[-1000:]}")

@@ -1,0 +1,99 @@
+"""Slack and GitHub as `emulate` (npm, 0.11.2) plays them: it keeps what it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incident_pipeline.config import AlertSource, Connection
+from incident_pipeline.connectors import github, slack
+from incident_pipeline.models import AlertStatus, EvidenceKind, Window
+from tests.connectors.questions import fetch, question, settings_for
+from tests.integration.peers import free_port, program, running
+from tests.shared_data import shared_path
+
+BOT = Connection(token="xoxb-incident")  # noqa: S106
+
+
+@contextmanager
+def emulate(folder: Path) -> Iterator[tuple[str, str]]:
+    """Slack and GitHub on neighbouring ports of loopback."""
+    binary = program("emulate")
+    # it listens on every interface unless it is made not to
+    pinned = shared_path("peers/loopback.cjs")
+    seed = shared_path("peers/emulate.yaml")
+    port = free_port()
+    command = [binary, "start", "--service", "slack,github", "--port", str(port), "--seed", str(seed)]
+    env = {**os.environ, "NODE_OPTIONS": f"--require {pinned}"}
+    with running(command, folder, f"http://127.0.0.1:{port}/api/api.test", env):
+        yield f"http://127.0.0.1:{port}/api", f"http://127.0.0.1:{port + 1}"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    with emulate(tmp_path_factory.mktemp("emulate")) as urls:
+        yield urls
+
+
+def test_what_is_posted_is_found_updated_and_read_as_an_alert(servers: tuple[str, str]) -> None:
+    keys = AlertSource(channel="#incidents")
+    settings = settings_for("slack", keys=keys, connection=BOT.model_copy(update={"url": servers[0]}))
+
+    async def run() -> tuple[Any, ...]:
+        one = slack.build(settings)
+        try:
+            alert = await one.post("#incidents", "🚨 P1 outage\nservice: payments")
+            update = await one.post("#incidents", "our update", thread_ts=alert.ts, key="INC-1:1")
+            await one.update(update, "our second update")
+            found = await one.find("#incidents", "INC-1:1", thread_ts=alert.ts)
+            return alert, update, found, await one.find("#incidents", "INC-9:9"), await one.permalink(update)
+        finally:
+            await one.close()
+
+    alert, update, found, nothing, link = asyncio.run(run())
+    assert found == update
+    assert nothing is None
+    assert link.startswith("http")
+    now = datetime.now(UTC)
+    window = Window(start=now - timedelta(minutes=5), end=now + timedelta(minutes=1))
+    got = fetch(slack.build(settings), question(EvidenceKind.RELATED_ALERTS, window=window, around=now))
+    (row,) = got.rows
+    assert (row.dedup_key, row.service, row.status) == (
+        f"{alert.channel}:{alert.ts}",
+        "payments",
+        AlertStatus.TRIGGERED,
+    )
+
+
+def test_commits_of_a_repository_that_changes(servers: tuple[str, str]) -> None:
+    url = servers[1]
+    put(
+        f"{url}/repos/octocat/checkout/contents/config/pool.yaml",
+        {"message": "Raise the pool", "content": "c2l6ZTogNQo="},
+    )
+    connection = Connection(url=url, token="gho_octo")  # noqa: S106
+    now = datetime.now(UTC)
+    window = Window(start=now - timedelta(hours=1), end=now + timedelta(minutes=1))
+    source = github.build(settings_for("github", connection=connection))
+    projects = {"checkout": ("octocat/checkout",)}
+    got = fetch(source, question(EvidenceKind.CODE_CHANGES, window=window, projects=projects, services=("checkout",)))
+    assert got.rows, got.notes
+    change = got.rows[0]
+    assert (change.service, change.repository) == ("checkout", "octocat/checkout")
+    assert "config/pool.yaml" in {file for row in got.rows for file in row.files}
+
+
+def put(url: str, body: dict[str, Any]) -> None:
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer gho_octo"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="PUT")  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+        pass
