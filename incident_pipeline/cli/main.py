@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,9 @@ COMMANDS: dict[str, Command | Group] = {
         {"patterns": Command(f"{_HERE}.logs:patterns", "Group log lines into patterns.")},
     ),
 }
+
+if find_spec(f"{_HERE}.logs") is None:
+    del COMMANDS["logs"]
 
 WELCOME = """\
 incident-pipeline: from an alert to a diagnosed incident, with evidence, probabilities and a memory.
