@@ -28,7 +28,7 @@ def plot_symptoms(evidence: Evidence, symptoms: Symptoms, max_bytes: int) -> byt
     shown = list(_series_of(evidence.metrics.rows, symptoms.anomalies))
     if not shown:
         return None
-    for dots_per_inch in (80, 50):
+    for dots_per_inch in (64, 45):
         picture = _draw(evidence, symptoms, shown, dots_per_inch)
         if len(picture) <= max_bytes:
             return picture
