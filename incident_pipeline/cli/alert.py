@@ -29,7 +29,9 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S10
 def alert(
     title: Annotated[str | None, typer.Option(help="What is wrong. Without it, JSON is read from stdin.")] = None,
     service: Annotated[str | None, typer.Option(help="Which service.")] = None,
-    severity: Annotated[Severity, typer.Option(help="How bad; P1 is the worst.")] = Severity.P3,
+    severity: Annotated[
+        str, typer.Option(help="How bad: P1 (the worst) to P5, or critical, high, warning, low.")
+    ] = "P3",
     summary: Annotated[str, typer.Option(help="More about it.")] = "",
     environment: Annotated[str | None, typer.Option(help="Where, such as production.")] = None,
     dedup_key: Annotated[
@@ -52,7 +54,7 @@ def alert(
 
     now = datetime.now(UTC)
     if title is not None:
-        given = {"title": title, "service": service, "severity": severity, "summary": summary, "url": url}
+        given = {"title": title, "service": service, "severity": _severity(severity), "summary": summary, "url": url}
         given |= {"environment": environment, "status": status, "dedup_key": dedup_key, "started_at": started_at}
         body: Any = {key: str(value) for key, value in given.items() if value}
     else:
@@ -63,6 +65,15 @@ def alert(
         output.print_json(answer)
     else:
         output.print_text(_sentence(answer))
+
+
+def _severity(word: str) -> Severity:
+    from incident_pipeline.alert_fields import severity_of
+
+    severity = severity_of(word)
+    if severity is None:
+        raise typer.BadParameter(f"--severity: {word!r} is none of P1, P2, P3, P4, P5; P1 is the worst")
+    return severity
 
 
 def _from_stdin() -> Any:

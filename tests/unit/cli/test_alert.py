@@ -131,6 +131,19 @@ def test_the_same_alert_twice_is_one_incident(place: Path) -> None:
     assert incident["alerts"] == 1
 
 
+@pytest.mark.parametrize(("word", "severity"), [("p1", "P1"), ("critical", "P1"), ("P4", "P4"), ("warning", "P3")])
+def test_severity_as_people_say_it(place: Path, word: str, severity: str) -> None:
+    call("alert", "--title", "a", "--severity", word)
+    assert [incident["severity"] for incident in stored(place)] == [severity]
+
+
+def test_a_severity_that_nobody_knows_is_wrong_usage(place: Path) -> None:
+    result = call("alert", "--title", "a", "--severity", "P9")
+    assert result.exit_code == 2
+    assert "--severity: 'P9' is none of P1, P2, P3, P4, P5" in result.stderr
+    assert not (place / "data").exists()
+
+
 def test_a_resolved_alert_ends_its_incident(place: Path) -> None:
     words = ["alert", "--title", "a", "--service", "payments", "--started-at", "2026-11-23T14:35:00Z"]
     call(*words)
