@@ -46,11 +46,13 @@ def _connector(module: str, *kinds: EvidenceKind, shares: str | None = None) -> 
 
 CONNECTORS: dict[str, Connector] = {
     "alertmanager": _connector("alertmanager", EvidenceKind.RELATED_ALERTS),
+    "argocd": _connector("argocd", EvidenceKind.DEPLOYMENTS),
     "catalogue": _connector("catalogue", EvidenceKind.SERVICE_GRAPH),
     "datadog": _connector("datadog", EvidenceKind.METRICS, EvidenceKind.LOGS, EvidenceKind.RELATED_ALERTS),
     "git": _connector("git", EvidenceKind.CODE_CHANGES),
     "github": _connector("github", EvidenceKind.DEPLOYMENTS, EvidenceKind.CODE_CHANGES),
     "github-actions": _connector("github", EvidenceKind.DEPLOYMENTS, shares="github"),
+    "jenkins": _connector("jenkins", EvidenceKind.DEPLOYMENTS),
     "pagerduty": _connector("pagerduty", EvidenceKind.RELATED_ALERTS, EvidenceKind.DEPLOYMENTS),
     "prometheus": _connector("prometheus", EvidenceKind.METRICS),
     "slack": _connector("slack", EvidenceKind.RELATED_ALERTS),
