@@ -43,7 +43,7 @@ def _column_text(values: list[Any], sql_type: str) -> str:
         known: dict[int, str] = {}
         # Points share the labels of their series: each object is written once.
         values = [
-            None if v is None else known.get(id(v)) or known.setdefault(id(v), json.dumps(v, sort_keys=True))
+            None if v is None else known.get(id(v)) or known.setdefault(id(v), json.dumps(v))
             for v in values
         ]
     elif sql_type == "DOUBLE":
