@@ -124,6 +124,8 @@ class Incident(Model):
     acknowledged_at: Utc | None = None
     mitigated_at: Utc | None = None
     resolved_at: Utc | None = None
+    diagnosed_at: Utc | None = None
+    """When its first status update was stored."""
     merged_into: str | None = None
     slack_channel: str | None = None
     slack_thread_ts: str | None = None

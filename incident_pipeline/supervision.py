@@ -135,13 +135,17 @@ def supervise(application: Application, ports: Ports, on_ready: Callable[[str, s
         signal.signal(number, lambda *_: stop.set())
     urls = _url(ports.receiver_host, ports.receiver), _url(ports.ui_host, ports.ui)
     try:
-        _run(supervisor, stop, [f"{urls[0]}/health", f"{urls[1]}/server_info"], lambda: on_ready(*urls), logs)
+        _run(supervisor, stop, lambda: _all_answer(*urls), lambda: on_ready(*urls), logs)
     finally:
         supervisor.stop()
 
 
 def _run(
-    supervisor: Supervisor, stop: threading.Event, questions: Sequence[str], on_ready: Callable[[], None], logs: Path
+    supervisor: Supervisor,
+    stop: threading.Event,
+    all_answer: Callable[[], bool],
+    on_ready: Callable[[], None],
+    logs: Path,
 ) -> None:
     deadline = time.monotonic() + READY_SECONDS
     ready = False
@@ -149,7 +153,7 @@ def _run(
         supervisor.look(time.monotonic())
         if ready:
             continue
-        if all(_answers(url) for url in questions):
+        if all_answer():
             ready = True
             on_ready()
         elif time.monotonic() > deadline:
@@ -216,10 +220,14 @@ def _url(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def _answers(url: str) -> bool:
-    from incident_pipeline.connectors.http import answers
+def _all_answer(receiver_url: str, ui_url: str) -> bool:
+    from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
+    from incident_pipeline.connectors.http import answers, post_json
 
-    return answers(url, timedelta(seconds=1))
+    alive = answers(f"{receiver_url}/health", timedelta(seconds=1)) and answers(
+        f"{ui_url}/server_info", timedelta(seconds=1)
+    )
+    return alive and DagsterWebServer(ui_url, post_json).has_loaded()
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from incident_pipeline.errors import PermanentSourceError, TransientSourceError
+from incident_pipeline.errors import PermanentSourceError, SourceError, TransientSourceError
 from incident_pipeline.storage.claims import Claim
 
 LOCATION = "incident_pipeline"
@@ -43,6 +43,14 @@ mutation LaunchRun($params: ExecutionParams!) {
   }
 }"""
 
+LOADED = """
+query Loaded {
+  workspaceOrError {
+    __typename
+    ... on Workspace { locationEntries { name locationOrLoadError { ... on RepositoryLocation { name } } } }
+  }
+}"""
+
 PARTITION_IS_THERE = {"AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"}
 
 
@@ -52,6 +60,14 @@ class DagsterWebServer:
     def __init__(self, url: str, post_json: PostJson) -> None:
         self._endpoint = url.rstrip("/") + "/graphql"
         self._post_json = post_json
+
+    def has_loaded(self) -> bool:
+        """Whether it answers and knows our code, so that it can launch."""
+        try:
+            entries = self._ask("workspaceOrError", LOADED, {}).get("locationEntries") or []
+        except SourceError:
+            return False
+        return any(entry["name"] == LOCATION and entry.get("locationOrLoadError") for entry in entries)
 
     def launch(self, claim: Claim, tags: Mapping[str, str]) -> str:
         """Start the run of a claim; returns the run's id.
