@@ -21,7 +21,7 @@ def build_definitions(**resources: Any) -> dg.Definitions:
         sensors=all_sensors,
         resources={"responder": Responder(), "io_manager": incident_io_manager, **resources},
         executor=dg.in_process_executor,
-        loggers={"console": dg.colored_console_logger.configured({"log_level": "WARNING"}, name="console")},
+        loggers={"console": dg.colored_console_logger.configured({"log_level": "WARNING"})},
     )
 
 
