@@ -36,7 +36,7 @@ def adopt_rows(
     first = min(received, key=lambda alert: alert.started_at)
     name = name_of(first)
     own = {digest(name, row["delivery"]): row for row in rows}
-    upsert(connection, alerts, [{**row, "delivery": key, "incident_id": name} for key, row in own.items()], ())
+    upsert(connection, alerts, [{**row, "delivery": key, "incident_id": name} for key, row in own.items()])
     found = connection.execute(sa.select(incidents.c.incident_id).filter_by(incident_id=name)).first()
     if found is None:
         founder = min(rows, key=lambda row: row["started_at"])

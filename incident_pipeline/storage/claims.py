@@ -251,7 +251,7 @@ def _set(connection: sa.Connection, claim_id: str, **values: Any) -> None:
 
 
 def _remember_run(connection: sa.Connection, run_id: str, incident_id: str, now: datetime) -> None:
-    upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": stamp(now)}], ())
+    upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": stamp(now)}])
 
 
 def _claim(row: Row) -> Claim:

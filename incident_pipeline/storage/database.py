@@ -7,6 +7,7 @@ Does not belong here: tables and what is kept in them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -95,30 +96,33 @@ def upsert(
     connection: sa.Connection,
     table: sa.Table,
     rows: Sequence[Mapping[str, Any]],
-    update: Mapping[str, Any] | Sequence[str],
+    replace: tuple[str, ...] = (),
+    add: tuple[str, ...] = (),
 ) -> None:
-    """Insert rows; where the primary key or the single unique column exists already, update that row.
+    """Insert rows; where a row of the same key exists already, change that one.
 
     Args:
         connection: a connection within `Database.write`.
-        table: its conflict target is the column marked with `info={"upsert": True}`, else its primary key.
-        rows: distinct by that target.
-        update: names of columns to take from the new row, or column -> expression; empty leaves the old row alone.
+        table: its key is the column marked with `info={"upsert": True}`, else its primary key.
+        rows: distinct by that key.
+        replace: columns that are taken from the new row.
+        add: columns to which the new row's number is added; without any columns the old row stays as it is.
     """
-    if not rows:
-        return
-    statement = _upsert_statement(connection.dialect.name, table, update)
-    connection.execute(statement, [dict(row) for row in rows])
+    if rows:
+        statement = _upsert_statement(connection.dialect.name, table, replace, add)
+        connection.execute(statement, [dict(row) for row in rows])
 
 
-def _upsert_statement(dialect_name: str, table: sa.Table, update: Mapping[str, Any] | Sequence[str]) -> Any:
+@functools.cache
+def _upsert_statement(dialect_name: str, table: sa.Table, replace: tuple[str, ...], add: tuple[str, ...]) -> Any:
     dialect = sqlite if dialect_name == "sqlite" else postgresql
     statement = dialect.insert(table)
     target = [column for column in table.columns if column.info.get("upsert")] or list(table.primary_key.columns)
-    if not update:
+    new = {name: statement.excluded[name] for name in replace}
+    new |= {name: table.c[name] + statement.excluded[name] for name in add}
+    if not new:
         return statement.on_conflict_do_nothing(index_elements=target)
-    values = update if isinstance(update, Mapping) else {name: statement.excluded[name] for name in update}
-    return statement.on_conflict_do_update(index_elements=target, set_=dict(values))
+    return statement.on_conflict_do_update(index_elements=target, set_=new)
 
 
 def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:

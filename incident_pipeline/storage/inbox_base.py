@@ -71,7 +71,7 @@ def note(
 def count(connection: sa.Connection, name: str, by: int = 1) -> None:
     """Add to a counter that only grows."""
     if by:
-        upsert(connection, counters, [{"name": name, "value": by}], {"value": counters.c.value + by})
+        upsert(connection, counters, [{"name": name, "value": by}], add=("value",))
 
 
 def incident_row(connection: sa.Connection, incident_id: str) -> Row:

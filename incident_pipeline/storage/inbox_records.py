@@ -178,7 +178,7 @@ class Records(InboxBase):
             if status is not None and row["status"] in (IncidentStatus.INVESTIGATING, IncidentStatus.IDENTIFIED):
                 values["status"] = IncidentStatus(status).value
             connection.execute(incidents.update().where(incidents.c.incident_id == incident_id).values(values))
-            upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": at}], ())
+            upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": at}])
 
     def record_thread(self, incident_id: str, channel: str, thread_ts: str, now: datetime) -> None:
         """Remember where the incident is talked about."""

@@ -80,7 +80,7 @@ class Intake(InboxBase):
         distinct = {row["delivery"]: row for row in rows}
         if rows:
             with self._database.write() as connection:
-                upsert(connection, alerts, list(distinct.values()), {"deliveries": alerts.c.deliveries + 1})
+                upsert(connection, alerts, list(distinct.values()), add=("deliveries",))
                 count(connection, "alerts_accepted", len(rows))
         return len(rows)
 

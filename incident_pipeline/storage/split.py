@@ -65,7 +65,7 @@ def split_rows(connection: sa.Connection, row: Row, wanted: Iterable[str], who: 
     old_tracks = connection.execute(tracks.select().filter_by(incident_id=name)).mappings().all()
     connection.execute(tracks.delete().where(tracks.c.incident_id == name))
     names = {(t["service"], t["environment"]) for t in old_tracks}
-    upsert(connection, tracks, [*_tracks(name, staying, names), *_tracks(new, moving, names)], ())
+    upsert(connection, tracks, [*_tracks(name, staying, names), *_tracks(new, moving, names)])
     connection.execute(incidents.update().where(incidents.c.incident_id == name).values(pinned=True))
     note(connection, now, "incident_split", name, who, new=new, alerts=[m["source_id"] for m in moving])
     for each in (name, new):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from incident_pipeline.grouping import Known, group_alerts
@@ -93,7 +93,7 @@ def test_a_storm_that_reaches_the_callers_of_the_unrelated_ones_swallows_nothing
     assert apart(storm, memory.found) == 5
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.timeout(3600)
 @given(
     seed=st.integers(0, 10_000),
     topology=st.sampled_from(sorted(TOPOLOGIES)),
@@ -166,7 +166,6 @@ some_catalogue = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(alerts=some_alerts, services=some_catalogue, at_once=st.integers(1, 40))
 def test_whatever_arrives_each_alert_has_one_incident_that_knows_of_it(
     alerts: list[Alert], services: tuple[Service, ...], at_once: int
@@ -184,7 +183,6 @@ def test_whatever_arrives_each_alert_has_one_incident_that_knows_of_it(
         assert incident.is_open == bool(active)
 
 
-@settings(max_examples=100, deadline=None)
 @given(alerts=some_alerts, services=some_catalogue)
 def test_the_same_alerts_in_the_same_order_give_the_same_incidents(
     alerts: list[Alert], services: tuple[Service, ...]
