@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_pipeline.errors import ConfigurationError, StoreError
+from incident_pipeline.storage import archive
 from incident_pipeline.storage.incident_file import SETTINGS, SUFFIX, attached, first_line
 from incident_pipeline.storage.tables import ASSETS, RECORD_COLUMNS, AssetTable
 
@@ -132,7 +133,10 @@ def _load(connection: duckdb.DuckDBPyConnection, directory: Path, sql: str, pati
     columns = ", ".join(f'"{column.name}" {column.type}' for column in RECORD_COLUMNS)
     connection.execute(f"CREATE TABLE {_RECORDS} ({columns})")
     unreadable: list[str] = []
-    for path in sorted(directory.glob(f"*{SUFFIX}")) if wanted else ():
+    files = sorted(directory.glob(f"*{SUFFIX}"))
+    if wanted and archive.batches(directory):
+        _load_archive(connection, directory, wanted, [path.name.removesuffix(SUFFIX) for path in files])
+    for path in files if wanted else ():
         try:
             with attached(connection, path, patience):
                 for name in wanted:
@@ -140,6 +144,34 @@ def _load(connection: duckdb.DuckDBPyConnection, directory: Path, sql: str, pati
         except StoreError as error:
             unreadable.append(str(error))
     return unreadable
+
+
+def _load_archive(
+    connection: duckdb.DuckDBPyConnection, directory: Path, wanted: Sequence[str], with_files: Sequence[str]
+) -> None:
+    """Append what the archive holds of incidents that have no file of their own."""
+    stored = archive.define_views(connection, directory)
+    connection.execute(
+        "CREATE TEMP TABLE archived_records AS SELECT *, row_number() OVER (PARTITION BY incident_id, asset "
+        "ORDER BY status = 'unavailable', version DESC) AS place FROM archived.materializations "
+        "WHERE incident_id NOT IN (SELECT unnest($1::VARCHAR[]))",
+        [list(with_files)],
+    )
+    for name in wanted:
+        if name == _RECORDS:
+            own = _quoted([column.name for column in RECORD_COLUMNS])
+            connection.execute(f"INSERT INTO {_RECORDS} BY NAME SELECT {own} FROM archived_records")  # noqa: S608
+            continue
+        table = ASSETS[name.removesuffix("_versions")]
+        if table.table in stored:
+            names = _shared(connection, f"archived.{table.table}", [column.name for column in table.columns])
+            listed = ", ".join(f'r."{column}"' for column in names)
+            newest = "" if name == table.table else " AND m.place = 1"
+            connection.execute(
+                f"INSERT INTO {name} BY NAME SELECT m.incident_id, m.version, m.run_id, {listed} "  # noqa: S608
+                f"FROM archived.{table.table} r JOIN archived_records m USING (incident_id, content_version) "
+                f"WHERE m.asset = '{table.name}'{newest}"
+            )
 
 
 def _named(sql: str) -> list[str]:
@@ -158,10 +190,10 @@ def _copy(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """Append what the attached incident holds; columns that an older file lacks stay empty."""
     if name == _RECORDS:
         own = [column.name for column in RECORD_COLUMNS]
-        select = f"SELECT {_quoted(_shared(connection, _RECORDS, own))} FROM {_ONE}{_RECORDS}"  # noqa: S608 - own names
+        select = f"SELECT {_quoted(_shared(connection, f'{_ONE}{_RECORDS}', own))} FROM {_ONE}{_RECORDS}"  # noqa: S608 - own names
     else:
         table = ASSETS[name.removesuffix("_versions")]
-        shared = _shared(connection, table.table, [column.name for column in table.columns])
+        shared = _shared(connection, f"{_ONE}{table.table}", [column.name for column in table.columns])
         if not shared:
             return
         select = table.select(_ONE, every_version=name == table.table, columns=shared)
@@ -169,11 +201,11 @@ def _copy(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _shared(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> list[str]:
-    """Those of the columns that the attached file has; none where it lacks the table."""
+    """Those of the columns that a table has; none where there is no such table."""
     import duckdb
 
     try:
-        described = connection.execute(f"SELECT * FROM {_ONE}{table} LIMIT 0").description or ()  # noqa: S608 - own names
+        described = connection.execute(f"SELECT * FROM {table} LIMIT 0").description or ()  # noqa: S608 - own names
     except duckdb.CatalogException:
         return []
     existing = {column[0] for column in described}

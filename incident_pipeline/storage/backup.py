@@ -9,6 +9,7 @@ online backup, and the knowledge base is only ever replaced as a whole.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import tarfile
@@ -18,11 +19,13 @@ from contextlib import closing
 from pathlib import Path
 
 from incident_pipeline.errors import InputError, StoreError
+from incident_pipeline.storage.archive import FOLDER as ARCHIVE
 from incident_pipeline.storage.incident_file import SUFFIX, locked
 
 INCIDENTS = "incidents"
 INBOX = "inbox.sqlite"
 _PLAIN = "knowledge_base.duckdb"
+_ARCHIVED = re.compile(rf"{INCIDENTS}/{ARCHIVE}/[A-Za-z0-9_-]+/\w+\.parquet")
 
 
 def backup(data_dir: Path, target: Path, *, patience: float = 30.0) -> tuple[str, ...]:
@@ -86,6 +89,8 @@ def _copies(data_dir: Path, folder: Path, patience: float) -> Iterator[tuple[str
             for part in (path, path.with_name(f"{path.name}.wal")):
                 if part.exists():
                     yield f"{INCIDENTS}/{part.name}", Path(shutil.copy2(part, folder))
+    for path in sorted((data_dir / INCIDENTS / ARCHIVE).glob("[!.]*/*.parquet")):
+        yield f"{INCIDENTS}/{ARCHIVE}/{path.parent.name}/{path.name}", Path(shutil.copy2(path, folder))
     inbox = data_dir / INBOX
     if inbox.exists():
         copy = folder / INBOX
@@ -98,4 +103,6 @@ def _copies(data_dir: Path, folder: Path, patience: float) -> Iterator[tuple[str
 
 def _is_ours(name: str) -> bool:
     folder, _, file = name.rpartition("/")
-    return name in (INBOX, _PLAIN) or (folder == INCIDENTS and file.endswith((SUFFIX, f"{SUFFIX}.wal")))
+    if folder == INCIDENTS:
+        return file.endswith((SUFFIX, f"{SUFFIX}.wal"))
+    return name in (INBOX, _PLAIN) or _ARCHIVED.fullmatch(name) is not None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.models import EnvelopeStatus, Materialization
-from incident_pipeline.storage import content, migrations, records, rows
+from incident_pipeline.storage import archive, content, migrations, records, rows
 from incident_pipeline.storage.bulk import insert_columns, select_rows
 from incident_pipeline.storage.incident_file import SUFFIX, first_line, incident_path, locked, opened
 from incident_pipeline.storage.tables import ASSETS, AssetTable
@@ -98,6 +98,7 @@ class IncidentStore:
     def delete(self, incident_id: str) -> None:
         """Remove an incident with all that is stored of it; one that is not there is no error."""
         path = incident_path(self.directory, incident_id)
+        archive.forget(self.directory, [incident_id])
         if not path.exists():
             return
         with locked(path, self._patience):
@@ -108,11 +109,13 @@ class IncidentStore:
 
     def exists(self, incident_id: str) -> bool:
         """Whether anything is stored of this incident."""
-        return incident_path(self.directory, incident_id).exists()
+        path = incident_path(self.directory, incident_id)
+        return path.exists() or incident_id in archive.archived_ids(self.directory)
 
     def incident_ids(self) -> list[str]:
         """The incidents of which something is stored, oldest first."""
-        return sorted(path.name.removesuffix(SUFFIX) for path in self.directory.glob(f"*{SUFFIX}"))
+        files = {path.name.removesuffix(SUFFIX) for path in self.directory.glob(f"*{SUFFIX}")}
+        return sorted(files.union(archive.archived_ids(self.directory)))
 
     def read(self, incident_id: str, asset: str, version: int | None = None) -> Any:
         """The value of one version; without one, of the newest that has an answer.
@@ -180,6 +183,8 @@ class IncidentStore:
         with opened(path, read_only=False, patience=self._patience) as connection:
             try:
                 migrations.migrate(connection, path.name)
+                if not path.exists():  # a new file, or one that was archived meanwhile
+                    archive.fill(connection, self.directory, path.name.removesuffix(SUFFIX))
                 changes = migrations.table_changes(connection, tables)
                 connection.execute("BEGIN")
                 for statement in changes:
@@ -194,7 +199,7 @@ class IncidentStore:
         import duckdb
 
         path = incident_path(self.directory, incident_id)
-        if not path.exists():
+        if not path.exists() and not archive.thaw(self.directory, incident_id, patience=self._patience):
             raise NotFoundError(
                 f"nothing is stored of an incident {incident_id}; `incidents list` shows those there are"
             )

@@ -13,6 +13,7 @@ import pytest
 
 from incident_pipeline.errors import InputError, StoreError
 from incident_pipeline.models import StatusUpdate
+from incident_pipeline.storage.archive import archive
 from incident_pipeline.storage.backup import backup, restore
 from incident_pipeline.storage.incident_store import IncidentStore
 
@@ -23,9 +24,10 @@ NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 def data_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     store = IncidentStore(folder / "incidents")
-    for name in ("INC-1", "INC-2"):
+    for name in ("INC-0", "INC-1", "INC-2"):
         value = StatusUpdate(markdown=name, as_of=NOW)
         store.write(name, {"status_update": value}, run_id="r", as_of=NOW, now=NOW)
+    archive(store.directory, ["INC-0"], "20261201")
     (folder / "knowledge_base.duckdb").write_bytes(b"knowledge")
     return folder
 
@@ -37,10 +39,17 @@ def test_everything_that_was_saved_comes_back(data_dir: Path, tmp_path: Path) ->
         inbox.execute("INSERT INTO alerts VALUES ('disk full')")
         inbox.commit()
         saved = backup(data_dir, tmp_path / "b.tar.gz")  # with the inbox open, its rows still in the WAL
-    assert saved == ("incidents/INC-1.duckdb", "incidents/INC-2.duckdb", "inbox.sqlite", "knowledge_base.duckdb")
+    assert saved == (
+        "incidents/INC-1.duckdb",
+        "incidents/INC-2.duckdb",
+        "incidents/archive/20261201-0000/materializations.parquet",
+        "incidents/archive/20261201-0000/status_update_versions.parquet",
+        "inbox.sqlite",
+        "knowledge_base.duckdb",
+    )
     assert restore(tmp_path / "b.tar.gz", tmp_path / "again") == saved
     store = IncidentStore(tmp_path / "again" / "incidents")
-    assert [store.read(name, "status_update").markdown for name in store.incident_ids()] == ["INC-1", "INC-2"]
+    assert [store.read(name, "status_update").markdown for name in store.incident_ids()] == ["INC-0", "INC-1", "INC-2"]
     with closing(sqlite3.connect(tmp_path / "again" / "inbox.sqlite")) as inbox:
         assert inbox.execute("SELECT title FROM alerts").fetchall() == [("disk full",)]
     assert (tmp_path / "again" / "knowledge_base.duckdb").read_bytes() == b"knowledge"
