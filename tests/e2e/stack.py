@@ -140,12 +140,12 @@ def kill(pid: int) -> None:
 
 
 @contextmanager
-def running(directory: Path, configuration: str) -> Iterator[Stack]:
+def running(directory: Path, configuration: str, receiver_port: int = 0) -> Iterator[Stack]:
     """A stack on a configuration; killed at the end, whatever happened."""
     config = directory / "incident.yaml"
     config.write_text(configuration)
     stack = Stack(directory / "data", config)
-    stack.start()
+    stack.start(receiver_port)
     try:
         yield stack
     finally:
