@@ -351,6 +351,8 @@ class Connection(Section):
     """Address of an HTTP proxy."""
     timeout: Duration = timedelta(seconds=10)
     """How long one request may take."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """What this system alone needs, such as the index of logs or the region; docs/connectors.md names them."""
 
 
 class KnowledgeBaseSettings(Section):

@@ -104,6 +104,7 @@ class HttpClient:
         params: Params | None = None,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
         retry: bool | None = None,
@@ -116,6 +117,7 @@ class HttpClient:
             params: the query.
             json: the body as JSON.
             form: the body as a form.
+            content: the body as it is.
             headers: of this request alone.
             deadline: after it nothing is waited for or tried again.
             retry: whether a failure that passes is tried again; by default for GET only. Say True for a POST that
@@ -133,7 +135,7 @@ class HttpClient:
         url = below(self.source, self.base_url, path)
         deadline = deadline or Deadline(self._connection.timeout.total_seconds() * 3)
         again = method == "GET" if retry is None else retry
-        sending = {"params": params, "json": json, "data": form, "headers": headers}
+        sending = {"params": params, "json": json, "data": form, "content": content, "headers": headers}
         attempts = stamina.retry_context(
             on=_pause(deadline),
             attempts=ATTEMPTS if again else 1,

@@ -109,6 +109,12 @@ def _without_nullable(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     plain = {key: _without_nullable(item) for key, item in schema.items() if key not in ("nullable", "example")}
+    if isinstance(plain.get("oneOf"), list):
+        # branches of the specifications overlap, which they do not mean to forbid
+        plain["anyOf"] = plain.pop("oneOf")
+    for bound in ("exclusiveMinimum", "exclusiveMaximum"):
+        if isinstance(plain.get(bound), bool):
+            del plain[bound]
     return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
 
 

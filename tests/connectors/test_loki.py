@@ -1,0 +1,64 @@
+"""Loki by its documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from incident_pipeline.config import Connection
+from incident_pipeline.connectors.loki import build
+from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind
+from tests.connectors.questions import AROUND, Recorder, fetch, question, settings_for
+
+NS = int(AROUND.timestamp()) * 10**9
+
+
+def streams(*results: Any) -> dict[str, Any]:
+    return {"status": "success", "data": {"resultType": "streams", "result": list(results)}}
+
+
+def ask(recorder: Recorder, options: dict[str, str] | None = None, **about: Any) -> Envelope[Any]:
+    connection = Connection(url="https://loki.example", options=options or {})
+    return fetch(
+        build(settings_for("loki", recorder.transport, connection=connection)), question(EvidenceKind.LOGS, **about)
+    )
+
+
+def test_lines_of_streams() -> None:
+    values = [
+        [str(NS + 1500), "level=error boom"],
+        [str(NS), "GET / 200"],
+        [str(NS + 1), "x", {"detected_level": "warn"}],
+        ["soon", "x"],
+    ]
+    recorder = Recorder(lambda _: streams({"stream": {"service_name": "payments", "pod": "a"}, "values": values}, None))
+    got = ask(recorder, {"tenant": "shop"})
+    assert [(row.message, row.level) for row in got.rows] == [
+        ("GET / 200", None),
+        ("x", "warning"),
+        ("level=error boom", "error"),
+    ]
+    assert got.rows[0].timestamp == AROUND
+    assert got.rows[0].service == "payments"
+    assert got.rows[0].attributes["pod"] == "a"
+    assert "could not be read" in got.notes[0]
+    request = recorder.requests[0]
+    assert request.headers["x-scope-orgid"] == "shop"
+    assert request.url.path == "/loki/api/v1/query_range"
+    assert int(request.url.params["end"]) == NS + 600 * 10**9
+
+
+def test_names_cannot_change_the_query() -> None:
+    recorder = Recorder(lambda _: streams())
+    got = ask(
+        recorder,
+        {"label": "app", "environment_label": "env"},
+        services=('a"} or {b', "c.d"),
+        environment='p"',
+        focus_patterns=("a|b",),
+    )
+    assert got.status is EnvelopeStatus.EMPTY
+    assert got.query == (
+        r'{app=~"a\"\\} or \\{b|c\\.d", env="p\""} |~ "(?i)(error|exception|fatal|critical|panic|a\\|b)"'
+    )
+    ask(recorder, services=())
+    assert recorder.requests[-1].url.params["query"].startswith('{service_name=~".+"}')
