@@ -110,15 +110,19 @@ def _pattern(
 
 
 def _novelty(since: int, early: int, before: int, seconds: tuple[float, float]) -> float:
-    """1 for what was never there before, 0 for what comes no more often than it used to."""
+    """1 for what comes ten times as often as it may have come before, 0 for what comes no more often.
+
+    A pattern that was not seen before may have been missed: it counts as seen once, so that a short look back proves little.
+    Lines shortly before the onset are its forerunners where the log reaches back much further, else part of the usual.
+    """
     known, now = seconds
-    if before == 0:
-        if known < 300.0:
-            return 0.4
-        return 1.0 if not early or since >= early else 0.9
-    rate_before = (before + early + 1.0) / max(known, 60.0)
-    rate_now = since / now
-    return min(max(math.log(max(rate_now / rate_before, 1e-9)) / math.log(10.0), 0.0), 0.9)
+    if known > 1.5 * EARLY.total_seconds():
+        recent, usual, past, span = since + early, before, known - EARLY.total_seconds(), now + EARLY.total_seconds()
+        recent, span = (since, now) if since >= early else (recent, span)
+    else:
+        recent, usual, past, span = since, before + early, known, now
+    rate_before = (usual + 1.0) / max(past, 60.0)
+    return min(max(math.log10(max(recent / span / rate_before, 1e-9)), 0.0), 1.0)
 
 
 def errors_by_service(patterns: Iterable[LogPattern]) -> dict[str, dict[str, float]]:

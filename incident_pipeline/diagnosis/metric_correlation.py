@@ -6,12 +6,15 @@ Does not belong here: finding what moved (`symptoms`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.fault_signature import fault_signature
 from incident_pipeline.diagnosis.graph import service_graph
 from incident_pipeline.diagnosis.log_analysis import of_cause
 from incident_pipeline.diagnosis.operational_causes import operational_causes
 from incident_pipeline.diagnosis.sentences import clock, number
+from incident_pipeline.diagnosis.vocabulary import words
 from incident_pipeline.models import (
     Category,
     CausedBy,
@@ -51,11 +54,23 @@ _KINDS: dict[str, tuple[Category, str, str, str]] = {
         "Profile {service}; compare its configuration and code with the last that worked",
     ),
 }
-_FAMILY = {
-    "resource": "resource", "trace_wire": "trace_wire", "errors": "errors", "errors_own": "errors", "edge_in": "errors",
-    "edge_out": "errors", "trace_errors": "errors", "canary_errors": "errors", "log_errors": "errors",
-    "latency": "latency", "latency_own": "latency", "canary_latency": "latency", "trace_inside": "latency",
-}  # fmt: skip
+_MEMBERS = {
+    "resource": words("resource memory resource_felt"),
+    "trace_wire": words("trace_wire"),
+    "errors": words("errors errors_own edge_in edge_out trace_errors canary_errors log_errors"),
+    "latency": words("latency latency_own canary_latency trace_inside"),
+}
+_FAMILY = {reason: family for family, reasons in _MEMBERS.items() for reason in reasons}
+
+
+_SAYS = {
+    "trace_wire": "Callers wait for it far longer than its own spans take, so the time is lost on the way",
+    "trace_errors": "Failing traces end in it: none of the calls below it fails",
+    "latency_own": "What it calls does not explain its slowness",
+    "errors_own": "What it calls does not explain its errors",
+    "chain": "Every service between it and the alert is affected too",
+    "log_errors": "Its log has lines that were not there before, or far fewer",
+}
 
 
 def metric_hypotheses(
@@ -72,7 +87,7 @@ def metric_hypotheses(
 
 def _of_service(symptom: ServiceSymptom, symptoms: Symptoms) -> Hypothesis | None:
     own = [a for a in symptoms.anomalies if a.service == symptom.service and a.kind != "setting"]
-    family = next((_FAMILY[reason] for reason in symptom.reasons if reason in _FAMILY), None)
+    family = _family(symptom.reasons)
     if family is None:
         return None
     category, mechanism, says, action = _KINDS[family]
@@ -81,13 +96,30 @@ def _of_service(symptom: ServiceSymptom, symptoms: Symptoms) -> Hypothesis | Non
         service=symptom.service,
         description=f"{symptom.service} {says}",
         confidence=round(0.8 * symptom.score, 4),
-        evidence=(*[_sentence(a) for a in own[:3]], *_first(symptom, symptoms), *_not_seen(symptoms)),
+        evidence=(
+            *[_sentence(a) for a in own[:3]],
+            *[_SAYS[reason] for reason in symptom.reasons if reason in _SAYS],
+            *_first(symptom, symptoms),
+            *_not_seen(symptoms),
+        ),
         suggested_actions=(action.format(service=symptom.service),),
         caused_by=CausedBy(kind="metric", id=own[0].series if own else None),
         mechanism=mechanism,
         approach=APPROACH,
         disproved_by=f"another service left its normal range before {symptom.service}",
     )
+
+
+def _family(reasons: Sequence[str]) -> str | None:
+    """The kind of failure that the reasons show; a resource and the wire say why, slowness and errors only how.
+
+    A service that is short of a resource is slow to answer on the wire too, so the resource comes first.
+    """
+    if {"resource", "memory"} & set(reasons):
+        return "resource"
+    if "trace_wire" in reasons:
+        return "trace_wire"
+    return next((_FAMILY[reason] for reason in reasons if reason in _FAMILY), None)
 
 
 def _sentence(anomaly: SeriesAnomaly) -> str:

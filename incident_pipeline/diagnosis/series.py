@@ -168,6 +168,8 @@ class Normal:
     middle: float
     spread: float
     count: int
+    reach: float = 0.0
+    """How far from the middle it has ever been."""
 
 
 def normal_of(values: Array, peak: float = 0.0) -> Normal | None:
@@ -182,7 +184,7 @@ def normal_of(values: Array, peak: float = 0.0) -> Normal | None:
     low, high = np.quantile(values, (0.05, 0.95))
     around = 1.4826 * float(np.median(np.abs(values - middle)))
     spread = max(around, float(high - low) / 3.3, abs(middle) * 0.01, abs(peak) * 0.01, 1e-9)
-    return Normal(middle, spread, len(values))
+    return Normal(middle, spread, len(values), float(np.max(np.abs(values - middle))))
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,8 @@ class Shift:
     normal: Normal
     after: float
     """Median since the onset."""
+    coverage: float
+    """0 to 1: how much of the time before and since the onset the series covers; a rare series proves little."""
     mean: float
     """Mean since the onset."""
     peak: float
@@ -215,7 +219,7 @@ class Shift:
     @property
     def badness(self) -> float:
         """0 (normal, or better than normal) to 1 (far off in the bad direction and at least doubled or halved)."""
-        return _badness(self.kind, self.normal, self.after)
+        return _badness(self.kind, self.normal, self.after) * self.coverage
 
     @property
     def mean_badness(self) -> float:
@@ -229,13 +233,25 @@ def _badness(kind: Quantity, normal: Normal, after: float) -> float:
     sigmas = sigmas * sign if sign else abs(sigmas)
     if sigmas <= 2.0:
         return 0.0
+    seen_before = abs(after - normal.middle) <= normal.reach
     floor = 0.1 * normal.spread + 1e-12
     ratio = abs(np.log((abs(after) + floor) / (abs(normal.middle) + floor)))
-    return float(min(np.log(sigmas / 2.0) / np.log(50.0), 1.0) * (0.3 + 0.7 * min(ratio / np.log(2.0), 1.0)))
+    size = min(np.log(sigmas / 2.0) / np.log(50.0), 1.0) * (0.3 + 0.7 * min(ratio / np.log(2.0), 1.0))
+    return float(size * (0.5 if seen_before else 1.0))
 
 
-def shift_of(series: MetricSeries, points: Points, onset: float, end: float) -> Shift | None:
-    """How a series moved at `onset`, judged by its values up to `end`; None where either side has too few points."""
+def shift_of(
+    series: MetricSeries, points: Points, onset: float, end: float, usual: tuple[int, int] = (0, 0)
+) -> Shift | None:
+    """How a series moved at `onset`, judged by its values up to `end`; None where either side has too few points.
+
+    Args:
+        series: the series.
+        points: its points.
+        onset: when the incident began.
+        end: up to when it is judged.
+        usual: how many points series of this incident usually have before and since the onset.
+    """
     after = points.between(onset, end)
     peak = float(np.max(np.abs(points.values))) if len(points.values) else 0.0
     normal = normal_of(points.between(-np.inf, onset), peak)
@@ -243,15 +259,17 @@ def shift_of(series: MetricSeries, points: Points, onset: float, end: float) -> 
         return None
     far = int(np.argmax(np.abs(after - normal.middle)))
     since = _since(points, normal, float(np.median(after)), onset)
+    full = [min(1.0, have / want) for have, want in zip((normal.count, len(after)), usual, strict=True) if want]
     return Shift(
-        series,
-        quantity(series.name),
-        points,
-        normal,
-        float(np.median(after)),
-        float(np.mean(after)),
-        float(after[far]),
-        since,
+        series=series,
+        kind=quantity(series.name),
+        points=points,
+        normal=normal,
+        after=float(np.median(after)),
+        coverage=min(full, default=1.0),
+        mean=float(np.mean(after)),
+        peak=float(after[far]),
+        since=since,
     )
 
 

@@ -6,9 +6,11 @@ Does not belong here: what caused it; the approaches read the symptoms and answe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from statistics import median
 
 from incident_pipeline.diagnosis.canary import VersionGap, version_gaps
 from incident_pipeline.diagnosis.edges import edge_features, failing_edges
@@ -19,7 +21,13 @@ from incident_pipeline.diagnosis.ranking import RankedFeature, merge_features, r
 from incident_pipeline.diagnosis.releases import release_features
 from incident_pipeline.diagnosis.sentences import clock_on, number
 from incident_pipeline.diagnosis.series import Points, Quantity, Shift, points_of, shift_of
-from incident_pipeline.diagnosis.service_features import earliest, metric_features
+from incident_pipeline.diagnosis.service_features import (
+    complaint,
+    earliest,
+    metric_features,
+    with_alert,
+    without_victims,
+)
 from incident_pipeline.diagnosis.trace_features import trace_features
 from incident_pipeline.models import (
     Evidence,
@@ -95,9 +103,18 @@ def measure(incident: Incident, evidence: Evidence) -> Measured:
     onset = incident_onset([points for _, points in measured], alert)
     at = min(onset if onset is not None else alert - _WITHOUT_ONSET.total_seconds(), alert)
     end = max(alert, at) + _AFTER.total_seconds()
-    shifts = tuple(s for s in (shift_of(series, points, at, end) for series, points in measured) if s is not None)
+    usual = _usual_length([points for _, points in measured], at, end)
+    moved = (shift_of(series, points, at, end, usual) for series, points in measured)
+    shifts = tuple(s for s in moved if s is not None)
     gaps = version_gaps(measured, alert - _BEFORE_RELEASE.total_seconds(), alert + _BEFORE_END.total_seconds())
     return Measured(datetime.fromtimestamp(at, tz=UTC), onset is not None, shifts, tuple(gaps))
+
+
+def _usual_length(all_points: Sequence[Points], onset: float, end: float) -> tuple[int, int]:
+    """The median number of points of a series before and since the onset."""
+    before = [len(points.between(-math.inf, onset)) for points in all_points]
+    since = [len(points.between(onset, end)) for points in all_points]
+    return (int(median(before)), int(median(since))) if all_points else (0, 0)
 
 
 def service_evidence(
@@ -110,10 +127,10 @@ def service_evidence(
     known |= {row.service for row in evidence.logs.rows if row.service}
     known |= {row.service for row in evidence.traces.rows if row.service}
     known |= {row.service for row in evidence.metrics.rows if row.service}
-    return merge_features(
+    merged = merge_features(
         [
             {service: {"alerted": float(service in alerted)} for service in sorted(known)},
-            metric_features(measured.shifts, graph),
+            with_alert(metric_features(measured.shifts, graph), graph, alerted, complaint(incident)),
             edge_features(failing_edges(measured.shifts), graph),
             trace_features(evidence.traces.rows, onset),
             release_features(
@@ -125,6 +142,7 @@ def service_evidence(
             ),
         ]
     )
+    return without_victims(merged)
 
 
 def anomalies(shifts: Iterable[Shift]) -> tuple[SeriesAnomaly, ...]:
@@ -183,7 +201,7 @@ def _service_symptom(ranked: RankedFeature, since: Mapping[str, datetime]) -> Se
         service=ranked.service,
         score=round(ranked.probability, 4),
         since=since.get(ranked.service),
-        reasons=tuple(name for name, _ in ranked.reasons[:4]),
+        reasons=tuple(name for name, weight in ranked.reasons[:6] if weight >= 0.2 * ranked.reasons[0][1]),
     )
 
 

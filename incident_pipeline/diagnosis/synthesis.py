@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from incident_pipeline.config import Scenario
+from incident_pipeline.diagnosis.calibration import GENERIC, calibrated
 from incident_pipeline.diagnosis.sentences import clock
 from incident_pipeline.models import Deployment, Diagnosis, Evidence, Gap, Hypothesis, Incident, RankedService, Symptoms
 
@@ -19,9 +20,18 @@ _CONVICTED = 0.5
 """A change is named as the cause from this probability of its own approach on; below it nobody is convicted."""
 _ACQUITTED = 0.5
 """An operational cause speaks for "no change" from this probability on."""
-_WEIGHT_OF_KIND = {"metrics": 0.12, "logs": 0.08, "deployments": 0.08, "code_changes": 0.06, "traces": 0.03}
+_LOST = {
+    "metrics": 0.05,
+    "logs": 0.03,
+    "deployments": 0.03,
+    "code_changes": 0.02,
+    "traces": 0.02,
+    "service_graph": 0.02,
+}
+"""What the first hypothesis loses of its probability for each kind of evidence that could not be had."""
 _BLAMES_CHANGE = frozenset({"change", "deployment", "flag"})
-_DEFAULT_GAP = 0.02
+_LOST_AT_LEAST = 0.01
+_NEVER_CERTAIN = 0.02
 _MAX = 8
 
 
@@ -36,7 +46,7 @@ def synthesize(
     allowed = [h for h in hypotheses if h.category in settings.diagnosis.categories]
     merged = merge(allowed)
     gaps = evidence.gaps
-    ranked = share_probability(merged, unknown_share(gaps))[:_MAX]
+    ranked = share_probability(merged, symptoms, gaps)[:_MAX]
     verdict = change_verdict(ranked, merged, evidence)
     services = rank_again(symptoms, ranked)
     return Diagnosis(
@@ -69,19 +79,6 @@ def merge(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
 
 
 _SAYS_WHY = 0.3
-GENERIC = frozenset(
-    [
-        "slow_requests",
-        "failing_requests",
-        "resource_saturation",
-        "network_delay",
-        "resource_exhausted",
-        "unhandled_exception",
-        "misconfiguration",
-        "dependency_unreachable",
-    ]
-)
-"""Mechanisms that say how a service fails, not why."""
 
 
 def _says_why(hypothesis: Hypothesis) -> bool:
@@ -117,18 +114,21 @@ def _joined(strong: Hypothesis, weak: Hypothesis) -> Hypothesis:
     )
 
 
-def unknown_share(gaps: Sequence[Gap]) -> float:
-    """The probability that is kept for what nobody thought of; every kind of evidence that is missing adds to it."""
+def kept_share(gaps: Sequence[Gap]) -> float:
+    """What is left of a probability after every kind of evidence that is missing has taken its part."""
     kinds = {gap.kind for gap in gaps}
-    return min(0.05 + sum(_WEIGHT_OF_KIND.get(kind, _DEFAULT_GAP) for kind in kinds), 0.5)
+    return 1.0 - sum(_LOST.get(kind, _LOST_AT_LEAST) for kind in kinds)
 
 
-def share_probability(merged: Sequence[Hypothesis], unknown: float) -> list[Hypothesis]:
-    """Probabilities that add up to at most 1 less `unknown`."""
-    total = sum(h.confidence for h in merged)
-    room = 1.0 - unknown
-    scale = room / total if total > 1.0 else room
-    return [h.model_copy(update={"confidence": round(h.confidence * scale, 4)}) for h in merged]
+def share_probability(merged: Sequence[Hypothesis], symptoms: Symptoms, gaps: Sequence[Gap]) -> list[Hypothesis]:
+    """Probabilities in the same order that add up to less than 1; what is left is "unknown"."""
+    if not merged:
+        return []
+    first = calibrated(merged, symptoms) * kept_share(gaps)
+    rest = sum(h.confidence for h in merged[1:])
+    scale = min(1.0, (1.0 - _NEVER_CERTAIN - first) / rest) if rest > 0 else 0.0
+    shares = [first, *(min(h.confidence * scale, first * 0.95) for h in merged[1:])]
+    return [h.model_copy(update={"confidence": round(p, 4)}) for h, p in zip(merged, shares, strict=True)]
 
 
 def change_verdict(ranked: Sequence[Hypothesis], merged: Sequence[Hypothesis], evidence: Evidence) -> str | None:

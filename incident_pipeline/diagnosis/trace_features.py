@@ -64,20 +64,50 @@ def _inside(span: Span, children: Iterable[Span]) -> float:
 
 
 def trace_features(spans: Sequence[Span], onset: float) -> dict[str, dict[str, float]]:
-    """For each service: `trace_inside`, `trace_wire`, `trace_errors`, `trace_path`, each 0 to 1."""
+    """For each service: `trace_inside`, `trace_wire`, `wire_victim`, `trace_errors`, `trace_path`, each 0 to 1."""
     nodes = [node for node in nodes_of(spans) if node.span.service]
-    before = [n for n in nodes if n.span.start.timestamp() < onset]
-    after = [n for n in nodes if n.span.start.timestamp() >= onset]
+    cut = _cut(nodes, onset)
+    before = [n for n in nodes if n.span.start.timestamp() < cut]
+    after = [n for n in nodes if n.span.start.timestamp() >= cut]
+    wire, victims = _wire_excess(before, after)
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for name, scores in (
         ("trace_inside", _inside_excess(before, after)),
-        ("trace_wire", _wire_excess(before, after)),
+        ("trace_wire", wire),
+        ("wire_victim", victims),
         ("trace_errors", _error_origins(before, after)),
         ("trace_path", _path_changes(before, after)),
     ):
         for service, score in scores.items():
             found[service][name] = score
     return dict(found)
+
+
+def _cut(nodes: Sequence[Node], onset: float) -> float:
+    """Where the spans themselves change for the worse, if they clearly do; else the onset."""
+    if len(nodes) < 20:
+        return onset
+    usual: dict[Operation, list[float]] = defaultdict(list)
+    for node in nodes:
+        usual[_key(node)].append(np.log1p(node.inside))
+    middle = {key: float(np.median(v)) for key, v in usual.items() if len(v) >= 4}
+    worst: dict[str, tuple[float, float]] = {}
+    for node in nodes:
+        if _key(node) in middle:
+            excess = float(np.log1p(node.inside)) - middle[_key(node)]
+            at, known = worst.get(node.span.trace_id, (node.span.start.timestamp(), -np.inf))
+            worst[node.span.trace_id] = (min(at, node.span.start.timestamp()), max(known, excess))
+    ordered = sorted(worst.values())
+    values = np.asarray([excess for _, excess in ordered])
+    gains: list[tuple[float, float]] = []
+    for i in range(max(3, len(values) // 10), len(values) - max(2, len(values) // 10)):
+        error = np.sqrt(values[:i].var() / i + values[i:].var() / (len(values) - i) + 1e-3)
+        gain = float((values[i:].mean() - values[:i].mean()) / error)
+        gains.append((ordered[i][0], gain))
+    strongest = max((gain for _, gain in gains), default=0.0)
+    if strongest < 4.0:
+        return onset
+    return next(at for at, gain in gains if gain >= 0.7 * strongest)
 
 
 def _key(node: Node) -> Operation:
@@ -115,24 +145,64 @@ def _inside_excess(before: Sequence[Node], after: Sequence[Node]) -> dict[str, f
     return _shares(by_service)
 
 
-def _wire_excess(before: Sequence[Node], after: Sequence[Node]) -> dict[str, float]:
-    """Time on the wire goes to the end of the call whose other calls are slow too."""
-    usual: dict[tuple[str, str], list[float]] = defaultdict(list)
-    edges: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for nodes, into in ((before, usual), (after, edges)):
-        for node in nodes:
-            if node.is_call:
-                into[node.span.service or "", node.children[0].service or ""].append(node.inside)
-    over: dict[tuple[str, str], float] = {}
-    for edge, times in edges.items():
-        known = usual.get(edge) or [float(np.median(times))]
-        limit = float(np.quantile(known, 0.9)) * 2 + 5.0
-        over[edge] = sum(t - limit for t in times if t > limit) / len(times)
-    ends: dict[str, list[float]] = defaultdict(list)
-    for (caller, callee), excess in over.items():
-        ends[caller].append(excess)
-        ends[callee].append(excess)
-    return _shares({s: sum(v) * float(np.mean([x > 0 for x in v])) for s, v in ends.items()})
+def _wire_excess(before: Sequence[Node], after: Sequence[Node]) -> tuple[dict[str, float], dict[str, float]]:
+    """Time on the wire goes to the called service, or to a caller most of whose calls are slow on the wire.
+
+    Without calls from before, what all other calls take stands in for the usual. Also returned: the callers that only
+    wait, whose own slowness this explains.
+    """
+    over, limit = _slow_edges(_gaps(before), _gaps(after))
+    strongest = max(over.values(), default=0.0)
+    if strongest <= 0.0:
+        return {}, {}
+    callers = _slow_callers(over)
+    scores: dict[str, float] = defaultdict(float, callers)
+    for callee in sorted({callee for _, callee in over}):
+        into = [(caller, excess) for (caller, end), excess in sorted(over.items()) if end == callee]
+        alone = [excess for caller, excess in into if caller not in callers]
+        slow = float(np.mean([excess > 0 for _, excess in into])) * float(np.sqrt(max(sum(e > 0 for e in alone), 1)))
+        scores[callee] += sum(alone) / len(into) * slow
+    certain = float(min(max(np.log10(strongest / limit), 0.0) / 1.5, 1.0))
+    victims: dict[str, float] = defaultdict(float)
+    for (caller, _), excess in over.items():
+        if caller not in callers:
+            victims[caller] = max(victims[caller], certain * excess / strongest)
+    return {service: share * certain for service, share in _shares(scores).items()}, dict(victims)
+
+
+def _gaps(nodes: Iterable[Node]) -> dict[tuple[str, str], list[float]]:
+    """Milliseconds on the wire of every call, by caller and called service."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for node in nodes:
+        if node.is_call:
+            found[node.span.service or "", node.children[0].service or ""].append(node.inside)
+    return found
+
+
+def _slow_edges(
+    before: Mapping[tuple[str, str], list[float]], after: Mapping[tuple[str, str], list[float]]
+) -> tuple[dict[tuple[str, str], float], float]:
+    """For each edge its median beyond the usual, and what is usual for an edge."""
+    usual = float(np.median([np.median(times) for times in (before or after).values()])) if after else 0.0
+    common = 3.0 * usual + 5.0
+    over = {}
+    for edge, times in after.items():
+        known = before.get(edge, ())
+        limit = max(float(np.quantile(known, 0.9)), common) if len(known) >= 3 else common
+        over[edge] = max(float(np.median(times)) - limit, 0.0)
+    return over, common
+
+
+def _slow_callers(over: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """Callers with three or more called services, most of them slow to reach: the caller's own end is slow."""
+    outgoing: dict[str, list[float]] = defaultdict(list)
+    for (caller, _), excess in over.items():
+        outgoing[caller].append(excess)
+    return {
+        caller: sum(excesses)
+        for caller, excesses in outgoing.items()
+        if len(excesses) >= 3 and sum(e > 0 for e in excesses) >= 0.6 * len(excesses)
+    }
 
 
 def _error_origins(before: Sequence[Node], after: Sequence[Node]) -> dict[str, float]:
