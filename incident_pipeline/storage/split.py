@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from incident_pipeline.errors import InputError
 from incident_pipeline.grouping_values import wording
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.due import RESPOND, begin, change, due
+from incident_pipeline.storage.due import RESPOND, begin, change, due, over
 from incident_pipeline.storage.group_store import new_incident
 from incident_pipeline.storage.inbox_base import ENDED, Row, batches, incident_row, note
 from incident_pipeline.storage.inbox_rows import alert_of
@@ -68,10 +68,10 @@ def split_rows(connection: sa.Connection, row: Row, wanted: Iterable[str], who: 
     upsert(connection, tracks, [*_tracks(name, staying, names), *_tracks(new, moving, names)])
     connection.execute(incidents.update().where(incidents.c.incident_id == name).values(pinned=True))
     note(connection, now, "incident_split", name, who, new=new, alerts=[m["source_id"] for m in moving])
-    for each in (name, new):
-        fresh = incident_row(connection, each)
-        if fresh["status"] not in ENDED:
-            change(connection, fresh, begin(now) if each == new else due(fresh, now, RESPOND, "alerts were split off"))
+    fresh = incident_row(connection, new)
+    change(connection, fresh, over(fresh, now) if fresh["status"] in ENDED else begin(now))
+    if row["status"] not in ENDED:
+        change(connection, row, due(row, now, RESPOND, "alerts were split off"))
     return new
 
 

@@ -110,6 +110,15 @@ def test_splitting_off_the_first_alert_gives_a_name_that_was_free(intake: Intake
     assert intake.inbox.incident(old).alerts[0].source_id == "b"
 
 
+def test_splitting_what_is_over_has_both_parts_closed_out(intake: Intake) -> None:
+    intake.take(alert("a"), alert("b", seconds=5))
+    intake.run(6)
+    intake.inbox.resolve(intake.only, WHO, at(10))
+    new = intake.inbox.split(intake.only, ["b"], WHO, at(20))
+    assert [(claim.incident_id == new, claim.job) for claim in intake.run(21)] == [(True, "respond"), (False, "close_out")]
+    assert [(claim.incident_id == new, claim.job) for claim in intake.run(23)] == [(True, "close_out")]
+
+
 @pytest.mark.parametrize(
     ("alerts", "words"), [([], "say which"), (["x"], "has no alert 'x'"), (["a", "b"], "at least one has to stay")]
 )
