@@ -10,7 +10,7 @@ import re
 from incident_pipeline.errors import PermanentSourceError
 
 _VARIABLE = re.compile(r"\$(service|environment)(?![A-Za-z0-9])")
-_MATCHER = re.compile(r"""(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)""")
+_MATCHER = re.compile(r"""(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|\$(?:service|environment)\b)""")
 _NAME_PART = re.compile(r"[A-Za-z0-9_:]+")
 _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
@@ -18,7 +18,7 @@ _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 def fill(query: str, service: str | None, environment: str | None) -> str:
     """The query with its variables filled in.
 
-    Within a label matcher a name is quoted, in a regular expression also escaped; what is not known matches anything.
+    Within a label matcher a name is quoted, whether the query writes quotes around it or not, in a regular expression also escaped; what is not known matches anything.
     Outside of quotes a name may only be part of a metric's name.
 
     Raises:
@@ -69,6 +69,8 @@ def _escaped(text: str) -> str:
 
 
 def _unquoted(quoted: str) -> str:
+    if quoted[0] == "$":
+        return quoted
     inner = quoted[1:-1]
     if quoted[0] == "`":
         return inner

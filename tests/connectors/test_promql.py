@@ -19,6 +19,8 @@ STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
     [
         ('up{job="$service"}', "payments", 'up{job="payments"}'),
         ("up{job='$service'}", "payments", 'up{job="payments"}'),
+        ("up{job=$service}", "payments", 'up{job="payments"}'),
+        ("up{job=$service,x=~$environment}", 'a"b', 'up{job="a\\"b",x=~"production"}'),
         ("up{job=`$service`}", "payments", 'up{job="payments"}'),
         ('up{job="$service"}', 'a"} or vector(1) #', 'up{job="a\\"} or vector(1) #"}'),
         ('up{job="$service"}', "a\\", 'up{job="a\\\\"}'),

@@ -1,4 +1,4 @@
-"""From a metric to a status update through real programs: exporter, Prometheus, rule, Alertmanager, receiver, Dagster."""
+"""From a metric to a status update through real programs: Prometheus, Alertmanager, receiver, Dagster."""
 
 from __future__ import annotations
 
