@@ -22,7 +22,6 @@ Verdict = tuple[str, str]
 ACTIVE: Verdict = ("active", "")
 
 NOT_YET: dict[str, str] = {
-    "alerts.sources.*.channel": "no connector reads a channel yet",
     "alerts.sources.*.poll_interval": "alerts are taken from webhooks alone; polling follows with the connectors",
     "remediation.communication.slack_channel": "updates are stored and shown; posting to Slack is not connected yet",
     "remediation.approvers": "approvals are not taken yet",
