@@ -61,6 +61,7 @@ COMMANDS: dict[str, Command | Group] = {
     ),
     **OF_ONE_INCIDENT,
     "sql": Command(f"{_HERE}.stored:sql", "Ask one SQL query over all incidents."),
+    "metrics": Command(f"{_HERE}.metrics:metrics", "Print the application's own state as Prometheus text."),
     "kb": Command(f"{_HERE}.kb:app", "Index and search runbooks and postmortems."),
     "logs": Group(
         "Work on log files.",
