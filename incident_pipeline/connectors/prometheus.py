@@ -85,8 +85,10 @@ class Prometheus:
         return filled if len({one.query for one in filled}) > 1 or "$service" in query else [_of_all(filled[0])]
 
     async def _range(self, asked: Asked, window: Window, step: int, deadline: Deadline) -> dict[str, Any]:
-        start = math.floor(window.start.timestamp() / step) * step
-        form = {"query": asked.query, "start": start, "end": math.ceil(window.end.timestamp()), "step": step}
+        # counted back from the end, so that the newest value, the one that matters, is a point of the answer
+        end = math.ceil(window.end.timestamp())
+        start = end - math.ceil((end - window.start.timestamp()) / step) * step
+        form = {"query": asked.query, "start": start, "end": end, "step": step}
         form["timeout"] = f"{max(1, math.floor(deadline.left()))}s"
         if len(asked.query) > LONGEST_GET:
             answer = await self._client.request("POST", PATH, form=form, deadline=deadline, retry=True)
