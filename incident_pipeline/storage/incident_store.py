@@ -170,6 +170,15 @@ class IncidentStore:
             )
 
     @staticmethod
+    def stored_form(asset: str, value: Any) -> Any:
+        """The value as `read` will return it: without secrets.
+
+        Whoever computes with this form rather than with the value itself comes to the same result when the stored
+        evidence is analysed again, or exported.
+        """
+        return rows.stored_form(asset, value)
+
+    @staticmethod
     def data_version(asset: str, value: Any) -> str:
         """The name of a value's content: equal for equal content; `unavailable:...` where no source answered."""
         return content.data_version(asset, value)

@@ -1,17 +1,14 @@
 """kill -9 at any moment of a write leaves every version that was there, and lets the next writer go on.
 
-The moments are drawn from a seed that is printed; `INCIDENT_PIPELINE_SEED` repeats a run, `INCIDENT_PIPELINE_KILLS`
-asks for more of them.
+The moments are drawn from the seed that pytest prints; `--whole` asks for more of them.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,13 +38,10 @@ def content(number: int) -> Gathered[LogEntry]:
     return Gathered(kind=EvidenceKind.LOGS, envelopes=(Envelope.of("loki", lines),))
 
 
-def moments() -> Iterator[float]:
+def moments(rng: random.Random, count: int) -> Iterator[float]:
     """Seconds after the writer is ready, some of them within the first write of all."""
-    seed = int(os.environ.get("INCIDENT_PIPELINE_SEED", time.time_ns() % 10**6))
-    print(f"seed {seed}")
-    generator = random.Random(seed)  # noqa: S311 - moments, not secrets
-    for _ in range(int(os.environ.get("INCIDENT_PIPELINE_KILLS", "6"))):
-        yield generator.choice([0.08, 0.4]) * generator.random()
+    for _ in range(count):
+        yield rng.choice([0.08, 0.4]) * rng.random()
 
 
 def written_until_killed(directory: Path, start: int, seconds: float) -> int:
@@ -63,11 +57,13 @@ def written_until_killed(directory: Path, start: int, seconds: float) -> int:
         return len(writer.stdout.read().splitlines())
 
 
-@pytest.mark.timeout(300)
-def test_what_was_written_survives_and_nothing_half_written_shows(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_what_was_written_survives_and_nothing_half_written_shows(
+    tmp_path: Path, rng: random.Random, whole: bool
+) -> None:
     store = IncidentStore(tmp_path, patience=5)
     known = 0
-    for seconds in moments():
+    for seconds in moments(rng, 100 if whole else 6):
         returned = written_until_killed(tmp_path, known, seconds)
         records = store.materializations("INC-1", "logs") if store.exists("INC-1") else []
         assert known + returned <= len(records) <= known + returned + 1
