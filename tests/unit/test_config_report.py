@@ -101,7 +101,7 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
             {"alerts": {"sources": {"zabbix": {"channel": "x"}}}},
             "alerts.sources.zabbix.channel",
             "inactive",
-            "there is no connector for alerts of zabbix yet, and it has no mapping for webhooks",
+            "alerts of zabbix are taken neither by webhook nor by polling yet; a mapping would",
         ),
         (
             {"alerts": {"sources": {"alertmanager": {"enabled": True}}}},
