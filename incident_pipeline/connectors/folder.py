@@ -1,13 +1,13 @@
 """An incident folder as a source of every kind of evidence.
 
-It answers with all that the folder has until the end of the window: a recording is what its maker thought worth
-keeping, and its normal part may be older than any lookback.
+It answers with all that the folder has: a recording is what its maker thought worth keeping, and its normal part may be
+older than any lookback. Only where the clock stands before the end of the recording is what comes later left out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from incident_pipeline.errors import InputError, PermanentSourceError
 from incident_pipeline.evidence_cut import rows_until
 from incident_pipeline.focus_areas import with_focus_areas
 from incident_pipeline.folders import Folder, load_folder
-from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind
+from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, MetricSeries
+from incident_pipeline.moments import format_moment
 
 
 class FolderSource:
@@ -38,10 +39,10 @@ class FolderSource:
         (envelope,) = getattr(folder.evidence, question.kind.value).envelopes
         if envelope.status is EnvelopeStatus.UNAVAILABLE:
             return envelope  # type: ignore[no-any-return]
-        rows = rows_until(question.kind, envelope.rows, _end(question))
+        rows, notes = _known_at(question.window.end, folder.as_of, question.kind, envelope)
         if question.kind is EvidenceKind.CODE_CHANGES:
             rows = with_focus_areas(rows, question.focus_areas)
-        about = {"query": envelope.query, "notes": envelope.notes, "window": question.window}
+        about = {"query": envelope.query, "notes": notes, "window": question.window}
         return answered(question.kind, envelope.source, rows, **about)
 
     async def close(self) -> None:
@@ -57,5 +58,20 @@ class FolderSource:
         return self._folder
 
 
-def _end(question: Question) -> datetime:
-    return question.window.end
+def _known_at(
+    moment: datetime, recorded_until: datetime, kind: EvidenceKind, envelope: Envelope[Any]
+) -> tuple[Sequence[Any], tuple[str, ...]]:
+    """The rows from before the moment, and a note that says how many came later."""
+    if moment >= recorded_until:
+        return envelope.rows, envelope.notes
+    rows = rows_until(kind, envelope.rows, moment)
+    later = _size(envelope.rows) - _size(rows)
+    if not later:
+        return rows, envelope.notes
+    left_out = f"{envelope.query}: {later} {'row' if later == 1 else 'rows'} from {format_moment(moment)} on left out"
+    return rows, (*envelope.notes, left_out)
+
+
+def _size(rows: Sequence[Any]) -> int:
+    """How many rows they are in the store, which keeps a series as its points."""
+    return sum(len(row.timestamps) if isinstance(row, MetricSeries) else 1 for row in rows)

@@ -29,15 +29,20 @@ def adopt_rows(
 ) -> str:
     """Store one incident of these alerts and give its name; one that exists gets the alerts that it lacks.
 
+    A folder that has moved is read at its new place from now on.
     Its dedup keys and services are not told to grouping: alerts that really arrive never join a replayed incident.
     """
     if not received:
         raise InputError("there are no alerts; an incident needs at least one")
     first = min(received, key=lambda alert: alert.started_at)
     name = name_of(first)
+    found = connection.execute(sa.select(incidents.c.replayed_from).filter_by(incident_id=name)).first()
+    if found is not None and found.replayed_from is None and replayed_from is not None:
+        raise InputError(
+            f"{name} was received here and is no replay; replay its folder with another --data-dir"
+        )
     own = {digest(name, row["delivery"]): row for row in rows}
     upsert(connection, alerts, [{**row, "delivery": key, "incident_id": name} for key, row in own.items()])
-    found = connection.execute(sa.select(incidents.c.incident_id).filter_by(incident_id=name)).first()
     if found is None:
         founder = min(rows, key=lambda row: row["started_at"])
         row = new_incident(
@@ -53,4 +58,7 @@ def adopt_rows(
         )
         connection.execute(incidents.insert(), row)
         note(connection, now, "incident_replayed", name, folder=replayed_from or "")
+    elif replayed_from is not None:
+        here = incidents.c.incident_id == name
+        connection.execute(incidents.update().where(here).values(replayed_from=replayed_from))
     return name
