@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from incident_pipeline.models import Evidence, EvidenceKind, Materialization
+from incident_pipeline.models import EnvelopeStatus, Evidence, EvidenceKind, Materialization
 from incident_pipeline.storage.incident_store import IncidentStore
 
 
@@ -49,18 +49,19 @@ class RunVersions:
         return {asset: self._written[(incident_id, asset)][1] for asset in values}
 
     def value(self, incident_id: str, asset: str) -> Any:
-        """What this run computed, else the newest stored version that has an answer.
+        """What this run computed, if it is an answer, else the newest stored version that has one.
 
         Raises:
             NotFoundError: no run has made this asset of this incident yet.
         """
         known = self._written.get((incident_id, asset))
-        return known[0] if known is not None else self._store.read(incident_id, asset)
+        return known[0] if known is not None and _is_answer(known[1]) else self._store.read(incident_id, asset)
 
     def evidence(self, incident_id: str) -> Evidence:
         """All evidence of an incident, as far as there is any, read in one go where this run did not gather it."""
         kinds = [kind.value for kind in EvidenceKind]
-        known = {**self._read, **{key: value for key, (value, _) in self._written.items()}}
+        answers = {key: value for key, (value, record) in self._written.items() if _is_answer(record)}
+        known = {**self._read, **answers}
         missing = [kind for kind in kinds if (incident_id, kind) not in known]
         if missing and incident_id not in self._looked:
             self._looked.add(incident_id)
@@ -72,3 +73,8 @@ class RunVersions:
     def _holds(self, incident_id: str, asset: str, value: Any) -> bool:
         known = self._written.get((incident_id, asset))
         return known is not None and known[0] is value
+
+
+def _is_answer(record: Materialization) -> bool:
+    """Whether no earlier run can have stored more: a source did answer, or nobody was ever asked before."""
+    return record.status is not EnvelopeStatus.UNAVAILABLE or record.version == 1
