@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from incident_pipeline.documents.escape import clean
 from incident_pipeline.models import Evidence, MetricSeries, SeriesAnomaly, Symptoms
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ INK = "#808080"
 SIGNAL, ONSET, DEPLOYED = "#2f7ed8", "#d62728", "#9467bd"
 MARGIN = timedelta(minutes=30)
 POINTS_SHOWN = 240
+UNDRAWABLE = 1e100
+"""Values from here on overflow in an axis."""
 
 
 def plot_symptoms(evidence: Evidence, symptoms: Symptoms, max_bytes: int) -> bytes | None:
@@ -72,10 +75,11 @@ def _time_axis(symptoms: Symptoms, shown: Sequence[tuple[MetricSeries, SeriesAno
     """From half an hour before the onset to the last sample, as far as there are samples."""
     first = min(series.timestamps[0] for series, _ in shown)
     last = max(series.timestamps[-1] for series, _ in shown)
-    start, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
+    start, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(max(last, first + 60), UTC)
     if symptoms.onset is None:
         return start, end
-    return max(start, symptoms.onset - 2 * MARGIN), min(end, symptoms.onset + 2 * MARGIN)
+    nearer = max(start, symptoms.onset - 2 * MARGIN), min(end, symptoms.onset + 2 * MARGIN)
+    return nearer if nearer[0] < nearer[1] else (start, end)
 
 
 def _draw_series(panel: Axes, series: MetricSeries, anomaly: SeriesAnomaly, start: datetime, end: datetime) -> None:
@@ -85,10 +89,12 @@ def _draw_series(panel: Axes, series: MetricSeries, anomaly: SeriesAnomaly, star
         if start.timestamp() <= t <= end.timestamp()
     ]
     step = max(1, len(inside) // POINTS_SHOWN)
-    panel.plot([_number(t) for t, _ in inside[::step]], [v for _, v in inside[::step]], color=SIGNAL, linewidth=1.3)
+    values = [v if abs(v) < UNDRAWABLE else float("nan") for _, v in inside[::step]]
+    panel.plot([_number(t) for t, _ in inside[::step]], values, color=SIGNAL, linewidth=1.3)
     title = f"{series.service or 'unknown service'}: {series.key}"
-    panel.set_title(title[:90].replace("$", r"\$"), fontsize=8, loc="left", color=INK)
-    panel.axhline(anomaly.before, color=INK, linewidth=0.6, linestyle=":")
+    panel.set_title(_drawable(title, 90), fontsize=8, loc="left", color=INK)
+    if abs(anomaly.before) < UNDRAWABLE:
+        panel.axhline(anomaly.before, color=INK, linewidth=0.6, linestyle=":")
     panel.tick_params(labelsize=7, colors=INK)
     panel.margins(y=0.15)
     for name, spine in panel.spines.items():
@@ -110,7 +116,7 @@ def _mark(
         panel.axvline(_number(at), color=colour, linewidth=1.1, linestyle="-" if colour == ONSET else "--")
         if labelled:
             panel.annotate(
-                text[:40].replace("$", r"\$"),
+                _drawable(text, 40),
                 (_number(at), 1.0),
                 xycoords=("data", "axes fraction"),
                 xytext=(2, -8),
@@ -118,6 +124,14 @@ def _mark(
                 fontsize=7,
                 color=colour,
             )
+
+
+def _drawable(text: str, limit: int) -> str:
+    """The text on one line, in the letters that the font has and that are not read as mathematics."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    letters = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(c if ord(c) in letters else "?" for c in clean(text, limit)).replace("$", r"\$")
 
 
 def _number(at: datetime) -> float:
@@ -129,6 +143,6 @@ def _number(at: datetime) -> float:
 def _label_times(panel: Any) -> None:
     from matplotlib.dates import AutoDateLocator, DateFormatter
 
-    panel.xaxis.set_major_locator(AutoDateLocator(tz=UTC, maxticks=8))  # type: ignore[no-untyped-call]
+    panel.xaxis.set_major_locator(AutoDateLocator(tz=UTC, minticks=3, maxticks=8))  # type: ignore[no-untyped-call]
     panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))  # type: ignore[no-untyped-call]
     panel.set_xlabel("UTC", fontsize=7, color=INK)
