@@ -18,6 +18,7 @@ import typer
 
 from incident_pipeline.cli import context
 from incident_pipeline.cli.lazy import Command, Group, LazyGroup, close_stdout_quietly, hoist
+from incident_pipeline.cli.output import note
 from incident_pipeline.errors import ConfigurationError, IncidentPipelineError
 
 _HERE = "incident_pipeline.cli"
@@ -170,5 +171,5 @@ def _is_text(word: str) -> bool:
 
 def _fail(sentence: str, status: int) -> None:
     for line in sentence.splitlines():
-        typer.echo(f"incident-pipeline: {line}", err=True)
+        note(f"incident-pipeline: {line}")
     sys.exit(status)

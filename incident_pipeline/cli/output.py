@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from incident_pipeline.moments import format_moment
+
+_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What clears, moves or turns text on a terminal and may stand in JSON as it is."""
 
 
 class Advance(Protocol):
@@ -34,22 +38,28 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
 def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
     """A value as JSON that any parser reads: models as objects, moments in UTC, NaN as null."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    text = json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    # JSON itself escapes only those below 0x20; a terminal obeys more
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def print_text(text: str = "") -> None:
-    """Write a result for people on stdout."""
-    sys.stdout.write(text + "\n")
+    """Write a result for people on stdout, whatever is in it."""
+    sys.stdout.write(_safe_lines(text) + "\n")
 
 
 def note(text: str) -> None:
-    """Write a remark on stderr."""
-    sys.stderr.write(text + "\n")
+    """Write a remark on stderr, whatever is in it."""
+    sys.stderr.write(_safe_lines(text) + "\n")
 
 
 def safe(text: str) -> str:
     """The text on one line and without control characters."""
-    return "".join(c if c.isprintable() else " " if c in "\t\r\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _safe_lines(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else "\n".join(map(safe, text.split("\n")))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
