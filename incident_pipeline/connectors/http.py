@@ -144,9 +144,15 @@ class HttpClient:
             wait_max=LONGEST_PAUSE,
             wait_jitter=0.2,
         )
+        last: TransientSourceError | None = None
         async for attempt in attempts:
             with attempt:
-                answer = await self._send(method, url, deadline, sending)
+                try:
+                    answer = await self._send(method, url, deadline, sending)
+                except TransientSourceError as error:
+                    # what the source said counts for more than that time ran out while it was asked again
+                    last = last if last is not None and deadline.passed else error
+                    raise last from None
         return answer
 
     async def close(self) -> None:

@@ -48,6 +48,7 @@ CONNECTORS: dict[str, Connector] = {
     "alertmanager": _connector("alertmanager", EvidenceKind.RELATED_ALERTS),
     "argocd": _connector("argocd", EvidenceKind.DEPLOYMENTS),
     "catalogue": _connector("catalogue", EvidenceKind.SERVICE_GRAPH),
+    "cloudwatch": _connector("cloudwatch", EvidenceKind.METRICS, EvidenceKind.LOGS),
     "datadog": _connector("datadog", EvidenceKind.METRICS, EvidenceKind.LOGS, EvidenceKind.RELATED_ALERTS),
     "elasticsearch": _connector("elasticsearch", EvidenceKind.LOGS),
     "git": _connector("git", EvidenceKind.CODE_CHANGES),

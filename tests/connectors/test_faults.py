@@ -29,6 +29,8 @@ class Case(NamedTuple):
 
 
 NOT_HTTP = {"git", "catalogue"}
+NAMED = {"jenkins", "cloudwatch"}
+"""Connectors whose credentials have a name."""
 CASES = [Case(name, kind) for name in sorted(set(CONNECTORS) - NOT_HTTP) for kind in sorted(CONNECTORS[name].kinds)]
 IDS = [f"{case.name}-{case.kind.value}" for case in CASES]
 
@@ -47,8 +49,9 @@ def scenario_for(case: Case, deadline: str = "5s") -> Scenario:
         "url": "https://source.example/base",
         "token": SECRET,
         "headers": {},
-        "username": "user" if case.name == "jenkins" else None,
-        "password": SECRET if case.name == "jenkins" else None,
+        "username": "user" if case.name in NAMED else None,
+        "password": SECRET if case.name in NAMED else None,
+        "options": {"region": "eu-central-1", "log_groups": "/ecs/$service"},
     }
     projects = {"payments": ["shop/payments"]}
     sections: dict[str, Any] = {
