@@ -24,7 +24,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
 )
-FIELDS = "event alert alerts data type id alertId event_type title text ts channel status labels startsAt date createdAt"
+FIELDS = "event alert alerts data type id alertId event_type title text ts channel status labels startsAt createdAt"
 nested = st.recursive(
     json_values, lambda inner: st.dictionaries(st.sampled_from(FIELDS.split()), inner, max_size=6), max_leaves=20
 )
