@@ -1,8 +1,9 @@
 """The knowledge base: a memory of runbooks, postmortems and incidents that answers in milliseconds."""
 
-from kb.base import Added, KnowledgeBase
+from kb.base import KnowledgeBase
 from kb.documents import Document, SearchResult
 from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
+from kb.merging import Added
 from kb.reading import Reading, Skipped, read_paths, starter_documents
 from kb.similar import IncidentSignature, Match, find_similar
 

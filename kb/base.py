@@ -1,38 +1,31 @@
 """The knowledge base as its users see it: open, add, search.
 
-Belongs here: the public interface, and when the file is read again. Scoring is in `search.py`, the file in `store.py`.
+Belongs here: the public interface, and when the file is read again. Scoring is in `search.py`, the file in `store.py`,
+what an `add` makes of the old contents in `merging.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kb.chunking import chunks
-from kb.documents import KINDS, Document, SearchResult
-from kb.errors import UnreadableError
-from kb.lexical import build_postings
-from kb.redaction import redact, redact_value
+from kb.documents import Document, SearchResult
+from kb.embedding import DEFAULT_MODEL, Embedder, load_embedder
+from kb.merging import Added, merge, new_passages, redacted
+from kb.redaction import redact_value
 from kb.search import Searcher
+from kb.shipped import shipped_vectors
 from kb.similar import IncidentSignature, Match, find_similar
-from kb.store import ChunkRow, Contents, publish, read, write_lock
+from kb.store import Contents, publish, read, write_lock
+
+if TYPE_CHECKING:
+    from kb.search import FloatArray
 
 _STAMP = tuple[int, int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What one `add` did."""
-
-    new: int
-    changed: int
-    unchanged: int
-    removed: int
-    version: str
+_AT_ONCE = 64
 
 
 class KnowledgeBase:
@@ -42,20 +35,29 @@ class KnowledgeBase:
     version that was published when it began.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, model: str = DEFAULT_MODEL, embedder: Embedder | None = None) -> None:
         self.path = path
+        self.model = embedder.name if embedder else model
+        self._embedder = embedder
+        self._looked_for_model = embedder is not None
         self._stamp: _STAMP = None
         self._contents = Contents()
-        self._searcher = Searcher(self._contents)
+        self._searcher = Searcher(self._contents, self._embed)
 
     @classmethod
-    def open(cls, path: str | Path) -> KnowledgeBase:
+    def open(cls, path: str | Path, model: str = DEFAULT_MODEL, embedder: Embedder | None = None) -> KnowledgeBase:
         """Open a knowledge base; the file appears with the first `add`.
+
+        Args:
+            path: the file.
+            model: the embedding model's name; "none" searches by words alone, which is also what happens where the
+                model is not installed.
+            embedder: used in place of the named model.
 
         Raises:
             DamagedIndexError: the file is there and cannot be read.
         """
-        opened = cls(Path(path))
+        opened = cls(Path(path), model, embedder)
         opened._refresh()
         return opened
 
@@ -64,19 +66,31 @@ class KnowledgeBase:
         documents: Iterable[Document] = (),
         signatures: Iterable[IncidentSignature] = (),
         remove: Iterable[str] = (),
+        progress: Callable[[int, int], None] | None = None,
     ) -> Added:
         """Remember documents and signatures of incidents; a known id is replaced, an unchanged one costs nothing.
 
-        Text is redacted before it is stored. `remove` takes documents out by id; their names stay in the history.
+        Text is redacted before it is stored. Vectors are made before the lock is taken, so writers wait for each other
+        only while they write.
+
+        Args:
+            documents: what to remember.
+            signatures: what past incidents looked like.
+            remove: ids of documents to take out; their names stay in the history.
+            progress: called with (vectors made, vectors to make).
 
         Raises:
             UnreadableError: a document has no id or an unknown kind; nothing was added.
         """
-        fresh = {document.id: document for document in map(_redacted, documents)}
+        fresh = {document.id: document for document in map(redacted, documents)}
         known = {s.incident_id: json.dumps(redact_value(s.as_json()), sort_keys=True) for s in signatures}
+        self._refresh()
+        vectors = self._vectors(new_passages(self._contents, fresh, self._load()), progress)
         with write_lock(self.path):
             old = read(self.path)
-            merged, added = _merge(old, fresh, known, set(remove))
+            late = [p for p in new_passages(old, fresh, self._load()) if p not in vectors]
+            vectors.update(self._vectors(late, None))
+            merged, added = merge(old, fresh, known, set(remove), vectors, self._load())
             if merged is not old:
                 publish(self.path, merged)
         self._refresh()
@@ -133,8 +147,11 @@ class KnowledgeBase:
     def stats(self) -> dict[str, int | str]:
         """How many chunks and vectors there are, and how a search ranks."""
         self._refresh()
-        vectors = sum(chunk.vector is not None for chunk in self._contents.chunks)
-        return {"chunks": len(self._contents.chunks), "vectors": vectors, "method": "lexical (BM25F)"}
+        found = self._contents.vectors
+        vectors = 0 if found is None else int((found != 0).any(axis=1).sum())
+        usable = found is None or self._load() is not None
+        method = self._searcher.method if usable else "words (BM25); the embedding model is not installed"
+        return {"chunks": len(self._contents.chunks), "vectors": vectors, "method": method}
 
     def get(self, identity: str) -> Document | None:
         """The document of this id."""
@@ -142,13 +159,42 @@ class KnowledgeBase:
 
     def close(self) -> None:
         """Let go of the memory that a search needs; the next search reads the file again."""
-        self._contents, self._searcher, self._stamp = Contents(), Searcher(Contents()), None
+        self._contents = Contents()
+        self._searcher, self._stamp = Searcher(self._contents, self._embed), None
 
     def _refresh(self) -> None:
         stamp = _stamp(self.path)
         if stamp != self._stamp:
             contents = read(self.path)
-            self._contents, self._searcher, self._stamp = contents, Searcher(contents), stamp
+            self._contents, self._searcher, self._stamp = contents, Searcher(contents, self._embed), stamp
+
+    def _load(self) -> Embedder | None:
+        """The model, loaded at first use; None where it is not installed."""
+        if not self._looked_for_model:
+            self._embedder = load_embedder(self.model, self._contents.meta.get("weights"))
+            self._looked_for_model = True
+        return self._embedder
+
+    def _embed(self, text: str) -> FloatArray | None:
+        embedder = self._load()
+        if embedder is None or self._contents.meta.get("model") != embedder.name:
+            return None
+        vector: FloatArray = embedder.embed([text])[0]
+        return vector
+
+    def _vectors(self, passages: Sequence[str], progress: Callable[[int, int], None] | None) -> dict[str, FloatArray]:
+        """The vectors of some texts; short ones first, so that texts of one length are together."""
+        embedder = self._load()
+        if embedder is None:
+            return {}
+        found = shipped_vectors(embedder.name, passages)
+        ordered = sorted((text for text in passages if text not in found), key=len)
+        for start in range(0, len(ordered), _AT_ONCE):
+            batch = ordered[start : start + _AT_ONCE]
+            found.update(zip(batch, embedder.embed(batch), strict=True))
+            if progress is not None:
+                progress(min(start + _AT_ONCE, len(ordered)), len(ordered))
+        return found
 
 
 def _stamp(path: Path) -> _STAMP:
@@ -157,78 +203,3 @@ def _stamp(path: Path) -> _STAMP:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _redacted(document: Document) -> Document:
-    if not document.id or document.kind not in KINDS:
-        raise UnreadableError(f"document {document.id!r} has kind {document.kind!r}; write one of {', '.join(KINDS)}")
-    return replace(
-        document,
-        id=_storable(document.id),
-        title=redact(_storable(document.title)),
-        text=redact(_storable(document.text)),
-        source=redact(_storable(document.source)),
-        services=tuple(map(_storable, document.services)),
-        labels=tuple(redact(_storable(label)) for label in document.labels),
-    )
-
-
-def _storable(text: str) -> str:
-    """Without what UTF-8 or the store cannot hold: half surrogates and NUL."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-
-
-def _merge(
-    old: Contents, fresh: dict[str, Document], known: dict[str, str], remove: set[str]
-) -> tuple[Contents, Added]:
-    """The next contents; the same object where nothing changed."""
-    hashes = {document.id: document.content_hash for document in old.documents}
-    changed = {identity for identity, document in fresh.items() if hashes.get(identity) != document.content_hash}
-    gone = (remove & hashes.keys()) - fresh.keys()
-    signatures = {**dict(old.signatures), **known}
-    new = len(changed - hashes.keys())
-    if not changed and not gone and signatures == dict(old.signatures):
-        return old, Added(0, 0, len(fresh), 0, old.version)
-    kept = [document for document in old.documents if document.id not in changed | gone]
-    documents = (*kept, *(fresh[identity] for identity in fresh if identity in changed))
-    version = _next_version(old.version, documents, signatures)
-    merged = Contents(
-        documents=documents,
-        chunks=tuple(_chunk_rows(documents, old)),
-        postings=build_postings([_fields(document) for document in documents]),
-        signatures=tuple(sorted(signatures.items())),
-        removed=(*old.removed, *((d.id, d.title, d.content_hash, version) for d in old.documents if d.id in gone)),
-        meta={**old.meta, "version": version},
-    )
-    return merged, Added(new, len(changed) - new, len(fresh) - len(changed), len(gone), version)
-
-
-def _next_version(old: str, documents: Sequence[Document], signatures: dict[str, str]) -> str:
-    """A number that counts up and a hash of the content: `12-5f3a90c1`."""
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(f"{document.id}\x00{document.content_hash}\x00".encode("utf-8", "surrogatepass"))
-    for identity in sorted(signatures):
-        digest.update(f"{identity}\x00{signatures[identity]}\x00".encode())
-    return f"{int(old.partition('-')[0]) + 1}-{digest.hexdigest()[:8]}"
-
-
-def _chunk_rows(documents: Sequence[Document], old: Contents) -> Iterable[ChunkRow]:
-    """The chunks of all documents in order; those of an unchanged document are taken over."""
-    hashes = [document.content_hash for document in old.documents]
-    taken: dict[str, list[ChunkRow]] = {}
-    for chunk in old.chunks:
-        taken.setdefault(hashes[chunk.document_row], []).append(chunk)
-    for row, document in enumerate(documents):
-        found = taken.get(document.content_hash)
-        if found is None:
-            found = [ChunkRow(row, chunk.heading, chunk.line, chunk.text) for chunk in chunks(document.text)]
-        for chunk in found:
-            yield replace(chunk, document_row=row)
-
-
-def _fields(document: Document) -> dict[str, str]:
-    headings = dict.fromkeys(chunk.heading for chunk in chunks(document.text) if chunk.heading)
-    name = document.id.replace("\\", "/").rpartition("/")[2].rpartition(":")[2]
-    facts = (name, *document.services, document.category or "", *document.labels)
-    return {"title": document.title, "headings": " ".join(headings), "body": document.text, "facts": " ".join(facts)}

@@ -11,7 +11,9 @@ import hashlib
 import importlib.util
 import json
 import mmap
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -41,6 +43,8 @@ class Embedder(Protocol):
 
     name: str
     dimensions: int
+    stamp: str
+    """Names the weights, so that a file that was checked once is not checked again."""
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """One unit vector for each text: shape (texts, dimensions)."""
@@ -101,8 +105,12 @@ class MiniLM:
     dimensions = DIMENSIONS
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.stamp = weights_stamp(folder)
         self._tokenizer = _tokenizer(folder)
+        from threadpoolctl import ThreadpoolController
+
+        # a thread for each pack, not for each product: threads of one product wait for each other on a busy machine
+        self._threads = ThreadpoolController()
         weights = _mapped(folder / "model.safetensors")
         self._words = weights["embeddings.word_embeddings.weight"]
         positions = weights["embeddings.position_embeddings.weight"]
@@ -114,8 +122,17 @@ class MiniLM:
         """One unit vector for each text; what lies behind the 256th token is not seen."""
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([_encodable(text) for text in texts])]
         result = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        for rows in _packs([len(ids) for ids in encoded]):
+        packs = list(_packs([len(ids) for ids in encoded]))
+
+        def fill(rows: list[int]) -> None:
             result[rows] = self._forward([encoded[row] for row in rows])
+
+        with self._threads.limit(limits=1, user_api="blas"):
+            if len(packs) == 1:
+                fill(packs[0])
+            else:
+                with ThreadPoolExecutor(min(len(packs), os.cpu_count() or 1)) as pool:
+                    list(pool.map(fill, packs))
         return result
 
     def _forward(self, encoded: Sequence[Sequence[int]]) -> FloatArray:
@@ -154,6 +171,40 @@ def load_minilm(trusted_stamp: str | None = None) -> MiniLM | None:
     if trusted_stamp != weights_stamp(folder):
         check_weights(folder)
     return MiniLM(folder)
+
+
+class SentenceTransformersModel:
+    """Any model that sentence-transformers can load, by name; slow to import, exact by definition."""
+
+    def __init__(self, name: str) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self._model = SentenceTransformer(name, device="cpu")
+        self.name = self.stamp = name
+        self.dimensions = int(self._model.get_sentence_embedding_dimension() or 0)
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """One unit vector for each text."""
+        found = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(found, dtype=np.float32)
+
+
+def load_embedder(name: str, trusted_stamp: str | None = None) -> Embedder | None:
+    """The model of a name: the default one, "none", or any that sentence-transformers knows.
+
+    Raises:
+        ModelError: the model cannot be loaded, or its weights are not the pinned ones.
+    """
+    if name == "none":
+        return None
+    if name == DEFAULT_MODEL:
+        return load_minilm(trusted_stamp)
+    try:
+        return SentenceTransformersModel(name)
+    except (ImportError, OSError, ValueError) as error:
+        raise ModelError(
+            f"the embedding model {name!r} cannot be loaded: {str(error).splitlines()[0][:200]}"
+        ) from error
 
 
 def _encodable(text: str) -> str:

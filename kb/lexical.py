@@ -1,14 +1,13 @@
-"""BM25 over several fields (BM25F), exact, in numpy.
+"""The words of all documents, and how well a query's words fit each of them; exact, in numpy.
 
-Belongs here: postings, their weights, the score of a query. What a term is, is in `tokens.py`.
-Method: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), section 3.6.
+Belongs here: which document has which terms in which order, and scores made of that. What a term is, is in
+`tokens.py`; how scores become one ranking, in `ranking.py`.
+Method: BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,114 +16,202 @@ import numpy.typing as npt
 from kb.tokens import terms
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
 
-FIELDS = ("title", "headings", "body", "facts")
-"""Title; headings of the chunks; the text; services, labels, category and the document's own name."""
-
-
-class Weights(NamedTuple):
-    """How much a field counts, and how much its length is held against it."""
-
-    weight: tuple[float, ...] = (3.0, 1.5, 1.0, 2.0)
-    length: tuple[float, ...] = (0.4, 0.4, 0.75, 0.3)
-    k1: float = 1.2
+SEPARATOR = -1
+"""Stands in a document's sequence after its title and after its facts, so that no pair of terms spans two parts."""
+_K1, _LENGTH = 2.0, 0.8
+_TITLE_K1, _TITLE_LENGTH = 1.2, 0.4
+_PAIR_K1 = 1.2
 
 
-@dataclass(frozen=True, slots=True)
-class Postings:
-    """Which document has which term how often, sorted by term, then document."""
+class Part(NamedTuple):
+    """A document as the index sees it."""
+
+    title: str
+    """Its title and its own name."""
+    facts: str
+    """Services, labels, category, date."""
+    body: str
+
+
+class TermIndex(NamedTuple):
+    """The terms of all documents as numbers, in their order, and for each term where it occurs."""
 
     terms: tuple[str, ...]
-    starts: IntArray
-    """Where the postings of each term start; one longer than `terms`."""
+    sequence: npt.NDArray[np.int32]
+    """All documents one after the other: title, separator, facts, separator, body."""
+    document_starts: Rows
+    """Where each document begins in `sequence`; one longer than there are documents."""
+    term_starts: Rows
+    """Where the postings of each term begin; one longer than `terms`."""
     documents: npt.NDArray[np.int32]
+    """Postings: document rows, sorted by term, then row."""
     counts: npt.NDArray[np.uint16]
-    """Shape (postings, fields)."""
-    lengths: npt.NDArray[np.float32]
-    """Terms in each field: shape (documents, fields)."""
+    in_title: npt.NDArray[np.bool_]
 
 
-def build_postings(documents: Sequence[Mapping[str, str]]) -> Postings:
-    """Index documents, each a mapping of field to text."""
-    numbers: dict[str, int] = {}
-    columns: list[tuple[int, int, tuple[int, ...]]] = []
-    lengths = np.zeros((len(documents), len(FIELDS)), dtype=np.float32)
-    for row, document in enumerate(documents):
-        counted: dict[str, list[int]] = {}
-        for position, field in enumerate(FIELDS):
-            counts = Counter(terms(document.get(field, "")))
-            lengths[row, position] = counts.total()
-            for term, count in counts.items():
-                counted.setdefault(term, [0] * len(FIELDS))[position] = min(count, 65535)
-        columns.extend((numbers.setdefault(term, len(numbers)), row, tuple(tf)) for term, tf in counted.items())
-    return _sorted_postings(tuple(numbers), columns, lengths)
+def build_index(parts: Sequence[Part]) -> TermIndex:
+    """Index documents from nothing."""
+    empty = TermIndex(
+        (),
+        np.zeros(0, np.int32),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros(0, np.uint16),
+        np.zeros(0, np.bool_),
+    )
+    return update_index(empty, [], parts)
 
 
-def _sorted_postings(
-    names: tuple[str, ...], columns: list[tuple[int, int, tuple[int, ...]]], lengths: npt.NDArray[np.float32]
-) -> Postings:
-    term = np.fromiter((column[0] for column in columns), dtype=np.int64, count=len(columns))
-    row = np.fromiter((column[1] for column in columns), dtype=np.int32, count=len(columns))
-    counts = np.array([column[2] for column in columns], dtype=np.uint16).reshape(-1, len(FIELDS))
-    order = np.argsort(term, kind="stable")
-    starts = np.searchsorted(term[order], np.arange(len(names) + 1))
-    return Postings(names, starts.astype(np.int64), row[order], counts[order], lengths)
+def update_index(old: TermIndex, kept: Sequence[int], parts: Sequence[Part]) -> TermIndex:
+    """The index of some rows of an old one, in this order, followed by new documents; kept rows are not read again."""
+    numbers = {term: number for number, term in enumerate(old.terms)}
+    pieces = [old.sequence[old.document_starts[row] : old.document_starts[row + 1]] for row in kept]
+    for part in parts:
+        found: list[int] = []
+        for place, text in enumerate(part):
+            found.extend(numbers.setdefault(term, len(numbers)) for term in terms(text))
+            if place < 2:
+                found.append(SEPARATOR)
+        pieces.append(np.array(found, dtype=np.int32))
+    starts = np.zeros(len(pieces) + 1, np.int64)
+    np.cumsum([len(piece) for piece in pieces], out=starts[1:])
+    sequence = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+    return TermIndex(tuple(numbers), sequence, starts, *_postings(sequence, starts, len(numbers)))
+
+
+def _postings(
+    sequence: npt.NDArray[np.int32], starts: Rows, size: int
+) -> tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.uint16], npt.NDArray[np.bool_]]:
+    documents = len(starts) - 1
+    row = np.repeat(np.arange(documents, dtype=np.int64), np.diff(starts))
+    is_term = sequence != SEPARATOR
+    parts_before = np.cumsum(~is_term)
+    in_title = parts_before - 2 * row == 0
+    keys, position, counts = np.unique(
+        sequence[is_term].astype(np.int64) * max(documents, 1) + row[is_term], return_index=True, return_counts=True
+    )
+    term_starts = np.searchsorted(keys, np.arange(size + 1, dtype=np.int64) * max(documents, 1))
+    # the first occurrence of a term is in the title if any is
+    return (
+        term_starts.astype(np.int64),
+        (keys % max(documents, 1)).astype(np.int32),
+        np.minimum(counts, 65535).astype(np.uint16),
+        in_title[is_term][position],
+    )
+
+
+class Query(NamedTuple):
+    """A text as the index understands it."""
+
+    numbers: Rows
+    """Known terms, each once."""
+    weights: FloatArray
+    sequence: Rows
+    """All known terms in order; -2 stands for an unknown one."""
+    mass: float
+    """Rarity of all terms together, unknown ones included: what a perfect document would hold."""
 
 
 class LexicalIndex:
     """Scores documents for a query; immutable."""
 
-    def __init__(self, postings: Postings, weights: Weights | None = None) -> None:
-        weights = weights or Weights()
-        self._postings = postings
-        self._numbers = {term: number for number, term in enumerate(postings.terms)}
-        self.size = len(postings.lengths)
-        frequency = np.diff(postings.starts)
-        self._idf = np.log1p((self.size - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
-        self._impact = self._impacts(weights)
+    def __init__(self, index: TermIndex) -> None:
+        self._index = index
+        self._numbers = {term: number for number, term in enumerate(index.terms)}
+        self.size = len(index.document_starts) - 1
+        frequency = np.diff(index.term_starts)
+        self.rarity: FloatArray = np.log1p((self.size - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+        idf = np.repeat(self.rarity, frequency)
+        self._lengths = np.maximum(np.diff(index.document_starts) - 2, 1).astype(np.float32)
+        self._impact = (
+            self._saturated(index.counts.astype(np.float32), self._lengths, _K1, _LENGTH, index.documents) * idf
+        )
+        self._title_idf = idf * index.in_title
+        rows = index.documents
+        mass = np.bincount(rows, weights=self._title_idf, minlength=self.size).astype(np.float32)
+        self.title_mass: FloatArray = np.maximum(mass, np.float32(1e-6))
+        title_lengths = np.bincount(rows, weights=index.in_title, minlength=self.size).astype(np.float32)
+        ones = np.ones(len(rows), np.float32)
+        self._title_impact = self._title_idf * self._saturated(ones, title_lengths, _TITLE_K1, _TITLE_LENGTH, rows)
 
-    def _impacts(self, weights: Weights) -> FloatArray:
-        """What each posting adds to a score, so that a query only adds."""
-        held = self._postings
-        if not len(held.documents):
-            return np.zeros(0, dtype=np.float32)
-        average = np.maximum(held.lengths.mean(axis=0), 1e-6)
-        length = np.array(weights.length, dtype=np.float32)
-        normal = 1 - length + length * held.lengths / average
-        factor = np.array(weights.weight, dtype=np.float32) / normal
-        frequency = np.einsum("pf,pf->p", held.counts.astype(np.float32), factor[held.documents])
-        saturated = frequency * (weights.k1 + 1) / (frequency + weights.k1)
-        impacts: FloatArray = (saturated * np.repeat(self._idf, np.diff(held.starts))).astype(np.float32)
-        return impacts
+    @staticmethod
+    def _saturated(
+        counts: FloatArray, lengths: FloatArray, k1: float, length: float, rows: npt.NDArray[np.int32]
+    ) -> FloatArray:
+        if not len(rows):
+            return counts
+        normal = (1 - length + length * lengths / max(float(lengths.mean()), 1e-6)).astype(np.float32)
+        share: FloatArray = (counts * (k1 + 1) / (counts + k1 * normal[rows])).astype(np.float32)
+        return share
+
+    def query(self, text_terms: Sequence[str]) -> Query:
+        """Understand a query; a repeated term counts a little more."""
+        sequence = np.array([self._numbers.get(term, -2) for term in text_terms], dtype=np.int64)
+        numbers, counts = np.unique(sequence[sequence >= 0], return_counts=True)
+        unknown = len({term for term in text_terms if term not in self._numbers})
+        mass = float(self.rarity[numbers].sum()) + unknown * 0.5 * float(np.log(2 * self.size + 2))
+        return Query(numbers, (counts**0.75).astype(np.float32), sequence, max(mass, 1e-6))
 
     def idf(self, term: str) -> float:
         """How rare a term is; a term that no document has is as rare as can be."""
         number = self._numbers.get(term)
-        return float(np.log1p(2 * self.size + 1)) if number is None else float(self._idf[number])
+        return float(np.log1p(2 * self.size + 1)) if number is None else float(self.rarity[number])
 
-    def knows(self, term: str) -> bool:
-        """Whether any document has the term."""
-        return term in self._numbers
+    def scores(self, query: Query) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """For every document: BM25 of all its words, BM25 of its title, and the rarity of the title's words found."""
+        full, title, held = (np.zeros(self.size, np.float32) for _ in range(3))
+        for number, weight in zip(query.numbers, query.weights, strict=True):
+            rows = slice(self._index.term_starts[number], self._index.term_starts[number + 1])
+            documents = self._index.documents[rows]
+            full[documents] += weight * self._impact[rows]
+            title[documents] += weight * self._title_impact[rows]
+            held[documents] += self._title_idf[rows]
+        return full, title, held
 
-    def scores(self, query: Mapping[str, float]) -> FloatArray:
-        """The BM25F score of every document for weighted query terms."""
-        result = np.zeros(self.size, dtype=np.float32)
-        for term, weight in query.items():
-            number = self._numbers.get(term)
-            if number is not None:
-                rows = slice(self._postings.starts[number], self._postings.starts[number + 1])
-                result[self._postings.documents[rows]] += weight * self._impact[rows]
-        return result
+    def covered(self, query: Query, rows: Rows) -> FloatArray:
+        """The share of the query, by rarity of its words, that each of some documents has anywhere; 0 to 1."""
+        held = np.zeros(self.size, np.float32)
+        for number in query.numbers:
+            span = slice(self._index.term_starts[number], self._index.term_starts[number + 1])
+            held[self._index.documents[span]] += self.rarity[number]
+        return held[rows] / np.float32(query.mass)
 
-    def coverage(self, query: Mapping[str, float]) -> FloatArray:
-        """The share of the query, by rarity of its terms, that each document has; 0 to 1."""
-        result = np.zeros(self.size, dtype=np.float32)
-        total = 0.0
-        for term in query:
-            total += self.idf(term)
-            number = self._numbers.get(term)
-            if number is not None:
-                rows = slice(self._postings.starts[number], self._postings.starts[number + 1])
-                result[self._postings.documents[rows]] += self._idf[number]
-        return result / np.float32(total) if total else result
+    def pairs(self, query: Query, rows: Sequence[int] | Rows) -> tuple[FloatArray, FloatArray]:
+        """How much of the query's neighbouring word pairs each document has in its text, and in its title; 0 to 1."""
+        codes, weights = self._pair_codes(query)
+        in_text, in_title = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+        if not len(codes):
+            return in_text, in_title
+        total, average = weights.sum(), float(self._lengths.mean())
+        for place, row in enumerate(rows):
+            begin, end = self._index.document_starts[row], self._index.document_starts[row + 1]
+            document = self._index.sequence[begin:end].astype(np.int64)
+            found = _codes(document, len(self._index.terms))
+            at = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
+            hits = np.nonzero(codes[at] == found)[0]
+            if not len(hits):
+                continue
+            counts = np.bincount(at[hits], minlength=len(codes))
+            normal = _PAIR_K1 * (0.25 + 0.75 * self._lengths[row] / average)
+            in_text[place] = (weights * counts / (counts + normal)).sum() / total
+            title_end = int(np.argmax(document == SEPARATOR))
+            titled = np.unique(at[hits[hits < title_end]])
+            in_title[place] = weights[titled].sum() / total
+        return in_text, in_title
+
+    def _pair_codes(self, query: Query) -> tuple[Rows, FloatArray]:
+        """The query's pairs of neighbouring known terms as sorted numbers, and how rare each is."""
+        first, second = query.sequence[:-1], query.sequence[1:]
+        known = (first >= 0) & (second >= 0) & (first != second)
+        codes = np.unique(first[known] * len(self._index.terms) + second[known])
+        size = max(len(self._index.terms), 1)
+        weights: FloatArray = (self.rarity[codes // size] + self.rarity[codes % size]) / np.float32(2)
+        return codes, weights
+
+
+def _codes(sequence: Rows, size: int) -> Rows:
+    first, second = sequence[:-1], sequence[1:]
+    return np.where((first == SEPARATOR) | (second == SEPARATOR), -1, first * size + second)

@@ -1,128 +1,204 @@
 """A query to ranked documents with reasons.
 
-Belongs here: scoring, probability, snippets and the sentences that say why. It holds one version of the index in
-memory and never changes; `base.py` makes a new one when the file changes.
+Belongs here: which documents are looked at, in which order they come, and what is said about each. It holds one
+version of the knowledge base in memory and never changes; `base.py` makes a new one when the file changes.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from kb.documents import Document, SearchResult
-from kb.lexical import LexicalIndex
+from kb.documents import SearchResult
+from kb.explain import excerpt, reasons
+from kb.lexical import LexicalIndex, Query
+from kb.ranking import Signals, probabilities, utilities, weights_for
 from kb.store import Contents
-from kb.tokens import terms, words
+from kb.tokens import terms
+from kb.vectors import VectorIndex
 
-_SNIPPET_LENGTH = 240
+FloatArray = npt.NDArray[np.float32]
+
+_BY_WORDS, _BY_MEANING = 60, 20
+"""How many documents are looked at closely."""
+_UNRELATED = 0.3
+"""A document that shares no word with the query and is no nearer in meaning than this is not a result."""
 _MOST_QUERY_TERMS = 512
 
 
-class Searcher:
-    """Answers queries on one version of the knowledge base."""
+class _Found(NamedTuple):
+    """A candidate with its place in the ranking."""
 
-    def __init__(self, contents: Contents) -> None:
+    probability: float
+    utility: float
+    row: int
+    meaning: float
+
+
+class _Scores(NamedTuple):
+    """What a query means to every document."""
+
+    words: FloatArray
+    title: FloatArray
+    title_held: FloatArray
+    meaning: FloatArray
+    chunk_meaning: FloatArray | None
+
+
+class Searcher:
+    """Answers queries on one version of the knowledge base.
+
+    Args:
+        contents: the version.
+        embed: makes the unit vector of a text, or None where there is no model; called only where there are vectors.
+    """
+
+    def __init__(self, contents: Contents, embed: Callable[[str], FloatArray | None]) -> None:
         self._documents = contents.documents
         self._chunks = contents.chunks
-        if contents.postings is not None:
-            self._lexical = LexicalIndex(contents.postings)
-        rows = np.fromiter(
-            (chunk.document_row for chunk in contents.chunks), dtype=np.int64, count=len(contents.chunks)
-        )
+        self._embed = embed
+        rows = np.fromiter((chunk.document_row for chunk in contents.chunks), np.int64, len(contents.chunks))
         self._chunk_starts = np.searchsorted(rows, np.arange(len(contents.documents) + 1))
+        if contents.index is not None:
+            self._lexical = LexicalIndex(contents.index)
+        self._vectors = None if contents.vectors is None else VectorIndex(contents.vectors, self._chunk_starts)
+        self._kinds = np.array([document.kind for document in contents.documents])
 
     def search(
         self, text: str, kind: str | None, limit: int, since: datetime | None, before: datetime | None
     ) -> list[SearchResult]:
         """The best documents for a text; documents without a date are never too old."""
-        query = Counter(terms(text)[:_MOST_QUERY_TERMS])
-        if not self._documents or not query or limit < 1:
+        query_terms = terms(text)[:_MOST_QUERY_TERMS]
+        if not self._documents or not query_terms or limit < 1:
             return []
-        weighted = {term: 1.0 + math.log(count) for term, count in query.items()}
-        scores = self._lexical.scores(weighted)
-        allowed = self._allowed(kind, since, before)
-        scores[~allowed] = 0.0
-        best = [int(row) for row in np.argsort(-scores, kind="stable")[:limit] if scores[row] > 0]
-        coverage = self._lexical.coverage(weighted)
-        return [self._result(row, weighted, float(scores[row]), float(coverage[row])) for row in best]
+        query = self._lexical.query(query_terms)
+        scores = self._scores(query, text)
+        allowed = self._allowed(since, before)
+        found: list[_Found] = []
+        for group in ("runbook", "other"):
+            inside = allowed & self._of_kind(kind, group)
+            if inside.any():
+                found.extend(self._ranked(query, scores, inside, group, limit))
+        found.sort(key=lambda item: -item.probability)
+        return [self._result(item, set(query_terms), scores) for item in found[:limit]]
 
-    def _allowed(self, kind: str | None, since: datetime | None, before: datetime | None) -> np.ndarray:
-        def fits(document: Document) -> bool:
-            if kind is not None and document.kind != kind:
-                return False
-            date = document.date
+    def signals(self, text: str, kind: str) -> tuple[list[str], Signals]:
+        """What a ranking within one kind is made of: the candidates' ids and their signals, for fitting weights."""
+        query = self._lexical.query(terms(text)[:_MOST_QUERY_TERMS])
+        scores = self._scores(query, text)
+        rows = self._candidates(query, scores, np.nonzero(self._kinds == kind)[0], 0)
+        return [self._documents[row].id for row in rows], self._signals(query, scores, rows)
+
+    def _of_kind(self, kind: str | None, group: str) -> npt.NDArray[np.bool_]:
+        """Documents of a group of kinds that share their weights."""
+        runbooks: npt.NDArray[np.bool_] = self._kinds == "runbook"
+        inside = runbooks if group == "runbook" else ~runbooks
+        return inside if kind is None else np.logical_and(inside, self._kinds == kind)
+
+    def _allowed(self, since: datetime | None, before: datetime | None) -> npt.NDArray[np.bool_]:
+        if since is None and before is None:
+            return np.ones(len(self._documents), dtype=bool)
+
+        def fits(date: datetime | None) -> bool:
             return date is None or ((since is None or date >= since) and (before is None or date < before))
 
-        return np.fromiter((fits(document) for document in self._documents), dtype=bool, count=len(self._documents))
+        return np.fromiter((fits(document.date) for document in self._documents), bool, len(self._documents))
 
-    def _result(self, row: int, query: Mapping[str, float], score: float, coverage: float) -> SearchResult:
-        document = self._documents[row]
-        heading, snippet, line = self._snippet(row, query)
+    def _scores(self, query: Query, text: str) -> _Scores:
+        words, title, held = self._lexical.scores(query)
+        vector = self._embed(text) if self._vectors is not None else None
+        if self._vectors is None or vector is None:
+            return _Scores(words, title, held, np.zeros(len(words), np.float32), None)
+        chunk_meaning, meaning = self._vectors.nearness(vector)
+        return _Scores(words, title, held, meaning, chunk_meaning)
+
+    def _ranked(
+        self, query: Query, scores: _Scores, inside: npt.NDArray[np.bool_], kind: str, limit: int
+    ) -> list[_Found]:
+        rows = self._candidates(query, scores, np.nonzero(inside)[0], limit)
+        if not len(rows):
+            return []
+        signals = self._signals(query, scores, rows)
+        weights = weights_for(kind, with_vectors=scores.chunk_meaning is not None)
+        utility = utilities(signals, weights)
+        chances = probabilities(utility, signals, weights)
+        order = np.argsort(-utility, kind="stable")
+        chances = np.minimum.accumulate(chances[order])
+        return [
+            _Found(float(chance), float(utility[at]), int(rows[at]), float(signals.meaning[at]))
+            for chance, at in zip(chances, order, strict=True)
+        ]
+
+    def _candidates(
+        self, query: Query, scores: _Scores, inside: npt.NDArray[np.int64], limit: int
+    ) -> npt.NDArray[np.int64]:
+        """The rows worth a closer look: best by words, best by meaning; none that shares nothing with the query."""
+        held = scores.title_held[inside] / self._lexical.title_mass[inside]
+        blended = scores.words[inside] + 0.5 * scores.title[inside] + np.float32(0.3 * query.mass) * held
+        best = inside[_top(blended, max(_BY_WORDS, limit))]
+        best = best[scores.words[best] > 0]
+        if scores.chunk_meaning is not None:
+            near = inside[_top(scores.meaning[inside], max(_BY_MEANING, limit // 2))]
+            best = np.union1d(best, near[scores.meaning[near] >= _UNRELATED])
+        return best
+
+    def _signals(self, query: Query, scores: _Scores, rows: npt.NDArray[np.int64]) -> Signals:
+        words, title = scores.words[rows], scores.title[rows]
+        pairs, title_pairs = self._lexical.pairs(query, rows)
+        return Signals(
+            words=words / max(float(words.max()), 1e-6),
+            title=title / max(float(title.max()), 1e-6),
+            title_found=scores.title_held[rows] / self._lexical.title_mass[rows],
+            title_share=scores.title_held[rows] / np.float32(query.mass),
+            pairs=pairs,
+            title_pairs=title_pairs,
+            meaning=scores.meaning[rows],
+            covered=self._lexical.covered(query, rows),
+        )
+
+    def _result(self, found: _Found, query: set[str], scores: _Scores) -> SearchResult:
+        document = self._documents[found.row]
+        heading, snippet, line = self._snippet(found.row, query, scores.chunk_meaning)
         return SearchResult(
             id=document.id,
             kind=document.kind,
             title=document.title,
-            score=round(score, 4),
-            probability=round(1 / (1 + math.exp(-(8.0 * coverage - 4.0))), 4),
+            score=round(found.utility, 4),
+            probability=round(found.probability, 4),
             snippet=snippet,
             heading=heading,
             source=document.source,
             date=document.date,
-            why=tuple(self._why(document, query)),
+            why=reasons(document, query, self._lexical.idf, found.meaning),
             line=line,
         )
 
-    def _snippet(self, row: int, query: Mapping[str, float]) -> tuple[str, str, int]:
-        chunks = self._chunks[self._chunk_starts[row] : self._chunk_starts[row + 1]]
-        if not chunks:
+    def _snippet(self, row: int, query: set[str], chunk_meaning: FloatArray | None) -> tuple[str, str, int]:
+        """Heading, excerpt and line of the chunk that says most about the query."""
+        start, end = int(self._chunk_starts[row]), int(self._chunk_starts[row + 1])
+        if start == end:
             return "", "", 1
-        best = max(chunks, key=lambda chunk: sum(self._lexical.idf(t) for t in set(terms(chunk.text)) if t in query))
+        mass = sum(self._lexical.idf(term) for term in query)
+
+        def value(at: int) -> float:
+            held = sum(self._lexical.idf(term) for term in set(terms(self._chunks[at].text)) & query)
+            return held / mass + (0.5 * float(chunk_meaning[at]) if chunk_meaning is not None else 0.0)
+
+        best = self._chunks[max(range(start, end), key=value)]
         return best.heading, excerpt(best.text, query), best.line
 
-    def _why(self, document: Document, query: Mapping[str, float]) -> Sequence[str]:
-        reasons = []
-        title = [term for term in dict.fromkeys(terms(document.title)) if term in query]
-        if title and len(title) == len(set(terms(document.title))):
-            reasons.append(f'its title, "{document.title}", is in the query')
-        shared = {term for term in terms(document.text) if term in query and self._lexical.idf(term) > 1.0}
-        rare = sorted(shared, key=self._lexical.idf, reverse=True)[:4]
-        if rare:
-            reasons.append("shares " + ", ".join(f'"{word}"' for word in _as_written(rare, document.text)))
-        return reasons or ["shares common words only"]
+    @property
+    def method(self) -> str:
+        """How this searcher ranks, in words."""
+        return "words (BM25)" if self._vectors is None else "words and meaning (BM25 and vectors)"
 
 
-def _as_written(wanted: Sequence[str], text: str) -> list[str]:
-    """Terms as the document writes them."""
-    written: dict[str, str] = {}
-    for word, parts in words(text):
-        for part in parts:
-            if part in wanted and part not in written:
-                written[part] = word
-        if len(written) == len(wanted):
-            break
-    return list(dict.fromkeys(written[term] for term in wanted if term in written))
-
-
-def excerpt(text: str, query: Mapping[str, float], length: int = _SNIPPET_LENGTH) -> str:
-    """The stretch of a chunk with the most query terms, on one line."""
-    found = text.split()
-    hits = [any(part in query for part in terms(word)) for word in found]
-    best, start, size, held = (-1, 0), 0, 0, 0
-    for end, word in enumerate(found):
-        size += len(word) + 1
-        held += hits[end]
-        while size > length and start < end:
-            size -= len(found[start]) + 1
-            held -= hits[start]
-            start += 1
-        best = max(best, (held, -start))
-    first = -best[1]
-    cut = " ".join(found[first:])[: length + 1]
-    if len(cut) > length:
-        cut = cut[:length].rpartition(" ")[0] or cut[:length]
-        cut += " …"
-    return ("… " if first else "") + cut
+def _top(values: FloatArray, count: int) -> npt.NDArray[np.int64]:
+    """The places of the largest values, in no order."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.argpartition(-values, count)[:count]

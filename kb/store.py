@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kb.documents import Document, as_utc
 from kb.errors import DamagedIndexError
-from kb.lexical import FIELDS, Postings
+from kb.lexical import TermIndex
 
 if TYPE_CHECKING:
     import duckdb
 
 SCHEMA_VERSION = 1
+_BATCH = 20_000
+_ARRAYS: dict[str, type[np.generic]] = {
+    "sequence": np.int32,
+    "document_starts": np.int64,
+    "term_starts": np.int64,
+    "documents": np.int32,
+    "counts": np.uint16,
+    "in_title": np.bool_,
+}
+"""The arrays of the term index, in the order of `TermIndex`."""
 _TABLES = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE TABLE documents (
@@ -42,13 +53,12 @@ CREATE TABLE removed (
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """A chunk as it is stored; `vector` is 32-bit floats, or None where no model was there."""
+    """A chunk as it is stored."""
 
     document_row: int
     heading: str
     line: int
     text: str
-    vector: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,9 @@ class Contents:
 
     documents: tuple[Document, ...] = ()
     chunks: tuple[ChunkRow, ...] = ()
-    postings: Postings | None = None
+    vectors: npt.NDArray[np.float32] | None = None
+    """One row for each chunk, zeros where there is none; None where no model was there."""
+    index: TermIndex | None = None
     signatures: tuple[tuple[str, str], ...] = ()
     """Incident id and the signature as JSON."""
     removed: tuple[tuple[str, str, str, str], ...] = ()
@@ -106,13 +118,12 @@ def _read_all(connection: duckdb.DuckDBPyConnection) -> Contents:
     rows = connection.execute(
         'SELECT id, kind, title, text, source, date, services, category, labels, "commit" FROM documents ORDER BY row'
     ).fetchall()
-    chunks = connection.execute(
-        "SELECT document_row, heading, line, text, vector FROM chunks ORDER BY rowid"
-    ).fetchall()
+    chunks, vectors = _chunks(connection, int(meta.get("dimensions", "0")))
     return Contents(
         documents=tuple(_document(row) for row in rows),
-        chunks=tuple(ChunkRow(*row) for row in chunks),
-        postings=_postings(dict(connection.execute("SELECT name, data FROM arrays").fetchall()), len(rows)),
+        chunks=chunks,
+        vectors=vectors,
+        index=_index(dict(connection.execute("SELECT name, data FROM arrays").fetchall())),
         signatures=tuple(
             connection.execute("SELECT incident_id, body FROM signatures ORDER BY incident_id").fetchall()
         ),
@@ -126,15 +137,27 @@ def _document(row: tuple[Any, ...]) -> Document:
     return Document(identity, kind, title, text, source, as_utc(date), tuple(services), category, tuple(labels), commit)
 
 
-def _postings(arrays: dict[str, bytes], documents: int) -> Postings:
+def _chunks(
+    connection: duckdb.DuckDBPyConnection, dimensions: int
+) -> tuple[tuple[ChunkRow, ...], npt.NDArray[np.float32] | None]:
+    """All chunks in order, and their vectors in one matrix."""
+    (count,) = connection.execute("SELECT count(*) FROM chunks").fetchone() or (0,)
+    vectors = np.zeros((count, dimensions), dtype=np.float32) if dimensions else None
+    found: list[ChunkRow] = []
+    cursor = connection.execute("SELECT document_row, heading, line, text, vector FROM chunks ORDER BY rowid")
+    while batch := cursor.fetchmany(_BATCH):
+        if vectors is not None:
+            blank = bytes(4 * dimensions)
+            joined = b"".join(row[4] or blank for row in batch)
+            vectors[len(found) : len(found) + len(batch)] = np.frombuffer(joined, np.float32).reshape(-1, dimensions)
+        found.extend(ChunkRow(*row[:4]) for row in batch)
+    return tuple(found), vectors
+
+
+def _index(arrays: dict[str, bytes]) -> TermIndex:
     names = arrays["terms"].decode()
-    return Postings(
-        terms=tuple(names.split("\n")) if names else (),
-        starts=np.frombuffer(arrays["starts"], dtype=np.int64),
-        documents=np.frombuffer(arrays["documents"], dtype=np.int32),
-        counts=np.frombuffer(arrays["counts"], dtype=np.uint16).reshape(-1, len(FIELDS)),
-        lengths=np.frombuffer(arrays["lengths"], dtype=np.float32).reshape(documents, len(FIELDS)),
-    )
+    numbers = {name: np.frombuffer(arrays[name], dtype=kind) for name, kind in _ARRAYS.items()}
+    return TermIndex(tuple(names.split("\n")) if names else (), **numbers)
 
 
 def publish(path: Path, contents: Contents) -> None:
@@ -157,28 +180,34 @@ def publish(path: Path, contents: Contents) -> None:
 
 
 def _write_all(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
-    postings = contents.postings
-    if postings is None:
-        raise ValueError("contents without postings cannot be published")
+    index = contents.index
+    if index is None:
+        raise ValueError("contents without an index cannot be published")
     connection.execute("BEGIN")
     connection.execute(_TABLES)
     _insert(
         connection, "meta", [(key, value) for key, value in {**contents.meta, "schema": str(SCHEMA_VERSION)}.items()]
     )
     _insert(connection, "documents", [_row(number, document) for number, document in enumerate(contents.documents)])
-    _insert(connection, "chunks", [(c.document_row, c.heading, c.line, c.text, c.vector) for c in contents.chunks])
-    arrays = {
-        "terms": "\n".join(postings.terms).encode(),
-        "starts": postings.starts.tobytes(),
-        "documents": postings.documents.tobytes(),
-        "counts": postings.counts.tobytes(),
-        "lengths": postings.lengths.tobytes(),
-    }
-    _insert(connection, "arrays", list(arrays.items()))
+    for start in range(0, len(contents.chunks), _BATCH):
+        _insert(connection, "chunks", _chunk_tuples(contents, start))
+    _insert(connection, "arrays", [("terms", "\n".join(index.terms).encode())])
+    _insert(connection, "arrays", [(name, getattr(index, name).tobytes()) for name in _ARRAYS])
     _insert(connection, "signatures", [(identity, None, body) for identity, body in contents.signatures])
     _insert(connection, "removed", list(contents.removed))
     connection.execute("COMMIT")
     connection.execute("CHECKPOINT")
+
+
+def _chunk_tuples(contents: Contents, start: int) -> list[tuple[Any, ...]]:
+    batch = contents.chunks[start : start + _BATCH]
+    vectors: Iterable[Any] = [None] * len(batch)
+    if contents.vectors is not None:
+        vectors = contents.vectors[start : start + _BATCH]
+    return [
+        (chunk.document_row, chunk.heading, chunk.line, chunk.text, None if vector is None else vector.tobytes())
+        for chunk, vector in zip(batch, vectors, strict=True)
+    ]
 
 
 def _row(number: int, document: Document) -> tuple[Any, ...]:

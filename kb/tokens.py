@@ -12,6 +12,15 @@ from collections.abc import Iterable
 _WORD = re.compile(r"[^\W_]+(?:[_.:/-]+[^\W_]+)*", re.UNICODE)
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+", re.UNICODE)
 _LONGEST_WORD = 80
+_MONTH_NAMES = """
+january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sept sep|october oct|
+november nov|december dec
+"""
+_MONTHS = {name: at for at, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()}
+_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/](\d\d)[-/](\d\d)(?!\d)")
+_MONTH_FIRST = re.compile(rf"\b({_MONTH})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+((?:19|20)\d\d)\b)?", re.I)
+_DAY_FIRST = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTH})\b\.?(?:,?\s+((?:19|20)\d\d)\b)?", re.I)
 _STOP_WORDS = """
 a an and are as at be been but by can could did do does for from had has have he her his how i if in into is it its may
 more most no not of on or our out over she should so some such than that the their them then there these they this those
@@ -30,7 +39,25 @@ def terms(text: str) -> list[str]:
         if parts is None:
             parts = _known_parts(word)
         found.extend(parts)
+    found.extend(_date_terms(text))
     return found
+
+
+def _date_terms(text: str) -> Iterable[str]:
+    """Days, however they are written: `2026-03-12`, "March 12th, 2026" and "12 Mar" share the term `day0312`."""
+    for year, month, day in _ISO_DATE.findall(text):
+        yield from _day(year, int(month), day)
+    for month, day, year in _MONTH_FIRST.findall(text):
+        yield from _day(year, _MONTHS[month.lower()], day)
+    for day, month, year in _DAY_FIRST.findall(text):
+        yield from _day(year, _MONTHS[month.lower()], day)
+
+
+def _day(year: str, month: int, day: str) -> Iterable[str]:
+    if 1 <= month <= 12 and 1 <= int(day) <= 31:
+        yield f"day{month:02}{int(day):02}"
+        if year:
+            yield f"day{year}{month:02}{int(day):02}"
 
 
 def words(text: str) -> Iterable[tuple[str, tuple[str, ...]]]:
