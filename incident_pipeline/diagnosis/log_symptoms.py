@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from incident_pipeline.diagnosis.log_levels import severity
-from incident_pipeline.diagnosis.templates import mask
+from incident_pipeline.diagnosis.templates import mine
 from incident_pipeline.models import LogEntry, LogPattern
 
 MAX_LINES = 200_000
@@ -57,8 +57,9 @@ def log_symptoms(
     if len(near) > MAX_LINES:
         near = sorted(near, key=lambda e: abs((e.timestamp - onset).total_seconds()))[:MAX_LINES]
     groups: dict[tuple[str | None, str], _Group] = {}
-    for entry in near:
-        template = mask(entry.message)
+    mined = mine([entry.message for entry in near])
+    for entry, index in zip(near, mined.assignment, strict=True):
+        template = mined.templates[index]
         group = groups.setdefault((entry.service, template), _Group(entry.service, template))
         group.entries.append(entry)
         group.severity = max(group.severity, severity(entry))
