@@ -17,6 +17,7 @@ from incident_pipeline.connectors.base import Question, Source
 from incident_pipeline.envelopes import gathered, unavailable
 from incident_pipeline.errors import SourceError
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Gathered, Incident, Service, Window
+from incident_pipeline.service_identity import ServiceNames, renamed
 from kb.redaction import redact
 
 SOFT = 0.85
@@ -45,7 +46,7 @@ async def gather(
         incident: what it is about.
         settings: lookbacks, deadlines, limits.
         as_of: the end of every window.
-        catalogue: services that those of the incident depend on are asked about too.
+        catalogue: services that those of the incident depend on are asked about too; rows are told under its names.
         clock: seconds; measures how long each source took.
 
     Returns:
@@ -60,6 +61,9 @@ async def gather(
     envelopes: dict[EvidenceKind, list[Envelope[Any]]] = {kind: [] for kind in wanted}
     for (kind, _), envelope in zip(asked, answers, strict=True):
         envelopes[kind].append(envelope)
+    if catalogue:
+        names = ServiceNames(catalogue)
+        envelopes = {kind: [_renamed(envelope, names) for envelope in found] for kind, found in envelopes.items()}
     own = {alert.dedup_key for alert in incident.alerts}
     if EvidenceKind.RELATED_ALERTS in envelopes:
         related = envelopes[EvidenceKind.RELATED_ALERTS]
@@ -171,6 +175,15 @@ async def _ask(source: Source, question: Question, deadline: float, clock: Clock
 
 def _failed(source: Source, question: Question, reason: str) -> Envelope[Any]:
     return unavailable(question.kind, source.name, reason, window=question.window)
+
+
+def _renamed(envelope: Envelope[Any], names: ServiceNames) -> Envelope[Any]:
+    rows = renamed(envelope.rows, names)
+    return (
+        envelope
+        if all(new is old for new, old in zip(rows, envelope.rows, strict=True))
+        else (envelope.model_copy(update={"rows": rows}))
+    )
 
 
 def _without(envelope: Envelope[Any], own: set[str]) -> Envelope[Any]:

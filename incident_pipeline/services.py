@@ -54,7 +54,7 @@ def service_rows(data: Any) -> list[Any]:
 
 
 def load_catalogue(path: Path) -> tuple[Service, ...]:
-    """The services of a `services.yaml`; none where the file does not exist.
+    """The services of a `services.yaml`, or of a Backstage catalogue file; none where the file does not exist.
 
     Raises:
         ConfigurationError: it is there and cannot be read.
@@ -64,11 +64,44 @@ def load_catalogue(path: Path) -> tuple[Service, ...]:
     if not path.exists():
         return ()
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        return tuple(service_from(row) for row in service_rows(data or []))
+        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8-sig")) if one]
+        if any(_is_backstage(one) for one in documents):
+            return tuple(backstage_service(one) for one in documents if _is_backstage(one))
+        return tuple(service_from(row) for one in documents for row in service_rows(one))
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigurationError(f"{path}: the service catalogue cannot be read: {reason}") from error
+
+
+def backstage_service(entity: Mapping[str, Any]) -> Service:
+    """One Component of a Backstage catalogue (`catalog-info.yaml`).
+
+    Raises:
+        ValueError: it has no name.
+    """
+    metadata = _mapping(entity.get("metadata"))
+    spec = _mapping(entity.get("spec"))
+    annotations = _mapping(metadata.get("annotations"))
+    known = ("backstage.io/kubernetes-id", "github.com/project-slug", "pagerduty.com/service-id", "argocd/app-name")
+    aliases = [annotations.get(name) for name in known] + [metadata.get("title")]
+    wanted = [*_names(spec.get("dependsOn")), *_names(spec.get("consumesApis"))]
+    return service_from(
+        {
+            "name": metadata.get("name"),
+            "depends_on": [name.rpartition(":")[2].rpartition("/")[2] for name in wanted],
+            "owner": str(spec.get("owner") or "").rpartition(":")[2].rpartition("/")[2],
+            "tier": spec.get("tier") or _mapping(metadata.get("labels")).get("tier"),
+            "aliases": [alias for alias in aliases if alias and alias != metadata.get("name")],
+        }
+    )
+
+
+def _is_backstage(document: Any) -> bool:
+    return isinstance(document, Mapping) and document.get("kind") == "Component" and "metadata" in document
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -183,3 +183,15 @@ def test_the_incidents_own_alerts_are_not_related_alerts() -> None:
     sources = {EvidenceKind.RELATED_ALERTS: [Fake("alertmanager", rows)]}
     related = gather_now(sources, sources, INCIDENT, Scenario(), AS_OF)[EvidenceKind.RELATED_ALERTS]
     assert [alert.dedup_key for alert in related.rows] == ["b"]
+
+
+def test_rows_are_told_under_the_catalogues_names() -> None:
+    entry = LogEntry(timestamp=START, message="boom", service="svc:cart")
+
+    async def rows(question: Question) -> Any:
+        return answered(question.kind, "logs", [entry])
+
+    sources = {EvidenceKind.LOGS: [Fake("logs", rows)]}
+    found = gather_now(sources, sources, INCIDENT, Scenario(), AS_OF, catalogue=[Service(name="cart")])
+    (row,) = found[EvidenceKind.LOGS].rows
+    assert (row.service, row.attributes) == ("cart", {"source_service": "svc:cart"})
