@@ -55,7 +55,7 @@ def _weighed(kind: Kind, symptoms: Symptoms, hosts: Counter[str]) -> Operational
     series = [a for a in symptoms.anomalies if a.score >= 4 and kind.series.search(f"{a.service} {a.series}")]
     if not lines and not series:
         return None
-    score = -1.0
+    score = -0.2
     sentences = []
     if lines:
         score += kind.weight * max(p.score for p in lines) + 0.5 * min(len(lines) - 1, 3)

@@ -62,6 +62,7 @@ KINDS: tuple[Kind, ...] = (
         r"dns|coredns|nxdomain|servfail",
         "Names no longer resolve",
         "Check the resolvers; fail over to another one",
+        3.0,
     ),
     _kind(
         "certificate_expired",
@@ -70,7 +71,7 @@ KINDS: tuple[Kind, ...] = (
         r"cert.*(expir|days|ttl|age)",
         "A certificate has expired",
         "Rotate the certificate",
-        2.6,
+        3.2,
     ),
     _kind(
         "credential_expired",
@@ -79,6 +80,7 @@ KINDS: tuple[Kind, ...] = (
         _NEVER,
         "A credential has expired or was revoked",
         "Rotate the credential",
+        3.0,
     ),
     _kind(
         "noisy_neighbor",
@@ -88,6 +90,7 @@ KINDS: tuple[Kind, ...] = (
         r"node_(cpu|mem|memory|load|disk)|steal|host_cpu|_pressure",
         "The node is overloaded by something else that runs on it",
         "Move the pod to another node, or limit its neighbour",
+        2.6,
     ),
     _kind(
         "node_failure",
@@ -97,6 +100,7 @@ KINDS: tuple[Kind, ...] = (
         r"node_(ready|up)\b",
         "A node or its disk has failed",
         "Move the work off the node",
+        2.6,
     ),
     _kind(
         "network_partition",
@@ -106,6 +110,7 @@ KINDS: tuple[Kind, ...] = (
         r"packet_?(loss|drop)|retransmit|tcp_.*(reset|retrans)",
         "The network between services loses packets",
         "Move traffic away from the broken path",
+        2.6,
     ),
     _kind(
         "quota_exhausted",
@@ -135,6 +140,7 @@ KINDS: tuple[Kind, ...] = (
         r"dead_?letter|dlq|poison|malformed|invalid_records|rejected_records",
         "Bad data has come in",
         "Set the bad records aside and replay the rest",
+        2.8,
     ),
     _kind(
         "database_failover",
@@ -144,5 +150,6 @@ KINDS: tuple[Kind, ...] = (
         r"replication_lag|replica_lag|failover",
         "The database has failed over",
         "Check the database's primary and its replicas",
+        2.4,
     ),
 )
