@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,9 +68,6 @@ COMMANDS: dict[str, Command | Group] = {
         {"patterns": Command(f"{_HERE}.logs:patterns", "Group log lines into patterns.")},
     ),
 }
-
-if find_spec(f"{_HERE}.logs") is None:
-    del COMMANDS["logs"]
 
 WELCOME = """\
 incident-pipeline: from an alert to a diagnosed incident, with evidence, probabilities and a memory.
