@@ -42,10 +42,7 @@ def _column_text(values: list[Any], sql_type: str) -> str:
     if sql_type == "JSON":
         known: dict[int, str] = {}
         # Points share the labels of their series: each object is written once.
-        values = [
-            None if v is None else known.get(id(v)) or known.setdefault(id(v), json.dumps(v))
-            for v in values
-        ]
+        values = [None if v is None else known.get(id(v)) or known.setdefault(id(v), json.dumps(v)) for v in values]
     elif sql_type == "DOUBLE":
         values = [v if v is None or v - v == 0 else str(v) for v in values]
     elif sql_type == "TIMESTAMP":

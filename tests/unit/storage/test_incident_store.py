@@ -151,7 +151,7 @@ def test_what_is_not_there_is_said_in_a_sentence(store: IncidentStore) -> None:
         store.read(ID, "timeline")
     with pytest.raises(NotFoundError, match="has no version 9 of logs; the newest is 1"):
         store.read(ID, "logs", 9)
-    with pytest.raises(NotFoundError, match="no asset named .lgos.; did you mean logs"):
+    with pytest.raises(NotFoundError, match="no asset named 'lgos'; did you mean logs"):
         store.read(ID, "lgos")
 
 
