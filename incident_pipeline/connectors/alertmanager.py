@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from incident_pipeline.alert_fields import MAX_LABEL, MAX_SUMMARY, digest, one_line, severity_of, text_of
-from incident_pipeline.connectors.base import Question, SourceSettings
+from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.promql import quote
 from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import InputError
 from incident_pipeline.models import Alert, AlertStatus, Envelope, EvidenceKind, Severity
-from incident_pipeline.moments import parse_moment
+from incident_pipeline.moments import format_moment, parse_moment
 
 SERVICE_LABELS = ("service", "service_name", "app", "app_kubernetes_io_name", "application", "job")
 ENVIRONMENT_LABELS = ("environment", "env", "stage")
@@ -41,15 +41,7 @@ class Alertmanager:
             SourceError: it did not answer.
         """
         matchers = environment_matchers(question.alert_labels)
-        params = [("active", "true"), ("silenced", "false"), ("inhibited", "false")]
-        params += [("filter", matcher) for matcher in matchers]
-        answer = await self._client.get("/api/v2/alerts", params, deadline=Deadline(question.seconds))
-        rows, notes = [], []
-        for number, item in enumerate(answer.list(), start=1):
-            try:
-                rows.append(alert_from(item if isinstance(item, Mapping) else {}))
-            except ValueError as error:
-                notes.append(f"alert {number} was skipped: {error}")
+        rows, notes = await self._active(matchers, Deadline(question.seconds))
         rows = [alert for alert in rows if alert.started_at < question.window.end]
         rows.sort(key=lambda alert: abs(alert.started_at - question.around))
         return answered(
@@ -62,9 +54,30 @@ class Alertmanager:
             notes=tuple(notes),
         )
 
+    async def poll(self, cursor: str | None, now: datetime, seconds: float) -> Polled:  # noqa: ARG002
+        """All that fires; Alertmanager tells of the end of an alert by its webhook alone.
+
+        Raises:
+            SourceError: it did not answer.
+        """
+        rows, notes = await self._active([], Deadline(seconds))
+        return Polled(alerts=tuple(rows), cursor=format_moment(now), notes=tuple(notes))
+
     async def close(self) -> None:
         """Let go of connections."""
         await self._client.close()
+
+    async def _active(self, matchers: list[str], deadline: Deadline) -> tuple[list[Alert], list[str]]:
+        params = [("active", "true"), ("silenced", "false"), ("inhibited", "false")]
+        params += [("filter", matcher) for matcher in matchers]
+        answer = await self._client.get("/api/v2/alerts", params, deadline=deadline)
+        rows, notes = [], []
+        for number, item in enumerate(answer.list(), start=1):
+            try:
+                rows.append(alert_from(item if isinstance(item, Mapping) else {}))
+            except ValueError as error:
+                notes.append(f"alert {number} was skipped: {error}")
+        return rows, notes
 
 
 def build(settings: SourceSettings) -> Alertmanager:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.answers import Answer, Dialect, RefusedError, number
-from incident_pipeline.connectors.base import Question, SourceSettings
-from incident_pipeline.connectors.datadog_alerts import alert_from_group
+from incident_pipeline.connectors.base import Polled, Question, SourceSettings
+from incident_pipeline.connectors.datadog_alerts import alert_from_event, alert_from_group
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
@@ -36,6 +37,7 @@ URL = "https://api.datadoghq.com"
 PAGE = 1000
 POINTS = 300
 MAX_SERIES = 200
+OVERLAP = timedelta(minutes=2)
 
 _VARIABLE = re.compile(r"\$(service|environment)(?![A-Za-z0-9])")
 
@@ -60,6 +62,26 @@ class Datadog:
         if question.kind is EvidenceKind.LOGS:
             return await self._logs(question, deadline)
         return await self._monitors(question, deadline)
+
+    async def poll(self, cursor: str | None, now: datetime, seconds: float) -> Polled:
+        """What is triggered now at first; then the monitors' events since, recoveries too.
+
+        Raises:
+            SourceError: it did not answer.
+        """
+        deadline = Deadline(seconds)
+        if cursor is None:
+            found = mapped(await collect(self._groups(deadline), deadline, 1000), alert_from_group, "monitor groups")
+        else:
+            what = {
+                "query": "source:alert",
+                "from": format_moment(parse_moment(cursor) - OVERLAP),
+                "to": format_moment(now),
+            }
+            pages = self._search_pages("/api/v2/events/search", {"filter": what, "sort": "timestamp"}, 1000, deadline)
+            found = mapped(await collect(pages, deadline, 2000), alert_from_event, "events")
+        moved = cursor if cursor and (found.partial or found.truncated) else format_moment(now)
+        return Polled(alerts=tuple(found.rows), cursor=moved, notes=tuple(found.notes))
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -125,43 +147,46 @@ class Datadog:
             "to": format_moment(search.end),
         }
         sort = "-timestamp" if search.newest_first else "timestamp"
+        asked = {"filter": what, "sort": sort}
+        pages = self._search_pages("/api/v2/logs/events/search", asked, search.limit + 1, deadline)
+        return mapped(await collect(pages, deadline, search.limit), log_entry, "log lines")
 
-        async def pages() -> AsyncIterator[list[Any]]:
-            cursor = None
-            left = search.limit + 1
-            while left > 0:
-                page = {"limit": min(PAGE, left), **({"cursor": cursor} if cursor else {})}
-                body = {"filter": what, "sort": sort, "page": page}
-                answer = await self._client.request(
-                    "POST", "/api/v2/logs/events/search", json=body, deadline=deadline, retry=True
-                )
-                data = rows_at(answer, "data")
-                yield data
-                left -= len(data)
-                after = at(answer.object(), "meta", "page", "after")
-                if not data or not after or after == cursor:
-                    return
-                cursor = after
-
-        return mapped(await collect(pages(), deadline, search.limit), log_entry, "log lines")
+    async def _search_pages(
+        self, path: str, asked: Mapping[str, Any], limit: int, deadline: Deadline
+    ) -> AsyncIterator[list[Any]]:
+        cursor = None
+        left = limit
+        while left > 0:
+            page = {"limit": min(PAGE, left), **({"cursor": cursor} if cursor else {})}
+            answer = await self._client.request(
+                "POST", path, json={**asked, "page": page}, deadline=deadline, retry=True
+            )
+            data = rows_at(answer, "data")
+            yield data
+            left -= len(data)
+            after = at(answer.object(), "meta", "page", "after")
+            if not data or not after or after == cursor:
+                return
+            cursor = after
 
     async def _monitors(self, question: Question, deadline: Deadline) -> Envelope[Any]:
-        async def pages() -> AsyncIterator[list[Any]]:
-            page = 0
-            while True:
-                params = {"query": "status:alert", "page": page, "per_page": 100}
-                answer = await self._client.get("/api/v1/monitor/groups/search", params, deadline=deadline)
-                groups = rows_at(answer, "groups")
-                yield groups
-                page += 1
-                pages_there = at(answer.object(), "metadata", "page_count")
-                if not groups or not isinstance(pages_there, int) or page >= pages_there:
-                    return
-
-        found = mapped(await collect(pages(), deadline, question.limit), alert_from_group, "monitor groups")
+        groups = await collect(self._groups(deadline), deadline, question.limit)
+        found = mapped(groups, alert_from_group, "monitor groups")
         rows = [alert for alert in found.rows if alert.started_at < question.window.end]
         about = {"window": question.window, "query": "status:alert", **found.about()}
         return answered(question.kind, self.name, rows, **about)
+
+    async def _groups(self, deadline: Deadline) -> AsyncIterator[list[Any]]:
+        page = 0
+        while True:
+            params = {"query": "status:alert", "page": page, "per_page": 100}
+            answer = await self._client.get("/api/v1/monitor/groups/search", params, deadline=deadline)
+            groups = rows_at(answer, "groups")
+            yield groups
+            page += 1
+            pages_there = at(answer.object(), "metadata", "page_count")
+            if not groups or not isinstance(pages_there, int) or page >= pages_there:
+                return
 
 
 def build(settings: SourceSettings) -> Datadog:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from incident_pipeline.alert_fields import MAX_SUMMARY, digest, one_line, severity_of, text_of
+from incident_pipeline.connectors.shapes import at, items, mapping
 from incident_pipeline.connectors.tags import ENVIRONMENT_TAGS, SERVICE_TAGS, first, tags_of
 from incident_pipeline.errors import InputError
 from incident_pipeline.models import Alert, AlertStatus, Severity
@@ -58,6 +59,36 @@ def alert_from_group(item: Mapping[str, Any]) -> Alert | None:
         environment=first(tags, ENVIRONMENT_TAGS),
         labels={**tags, "severity": status},
         started_at=parse_moment(triggered),
+        raw=dict(item),
+    )
+
+
+def alert_from_event(item: Mapping[str, Any]) -> Alert | None:
+    """An event of a monitor; None for events of something else."""
+    outer = mapping(item["attributes"])
+    about = mapping(outer.get("attributes"))
+    monitor = about.get("monitor_id") or at(about, "monitor", "id")
+    if not monitor:
+        return None
+    groups = [str(group) for group in items(about.get("monitor_groups")) or items(at(about, "monitor", "groups"))]
+    group = ",".join(groups) or "*"
+    tags = {**tags_of(group), **tags_of(outer.get("tags")), **tags_of(about.get("tags"))}
+    status = str(about.get("status") or "error")
+    moment = parse_moment(outer["timestamp"])
+    title = one_line(about.get("title")) or one_line(at(about, "monitor", "name")) or f"Monitor {monitor}"
+    return Alert(
+        source="datadog",
+        source_id=f"{monitor}:{group}",
+        dedup_key=f"{monitor}:{group}",
+        title=_PREFIXES.sub("", title) or title,
+        summary=text_of(outer.get("message"), MAX_SUMMARY) or "",
+        severity=Severity.P3 if status in ("warning", "info") else Severity.P2,
+        status=AlertStatus.RESOLVED if status == "success" else AlertStatus.TRIGGERED,
+        service=one_line(about.get("service")) or first(tags, SERVICE_TAGS),
+        environment=first(tags, ENVIRONMENT_TAGS),
+        labels={**tags, "severity": status},
+        started_at=moment,
+        resolved_at=moment if status == "success" else None,
         raw=dict(item),
     )
 

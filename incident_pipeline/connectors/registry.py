@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from incident_pipeline.config import AlertSource, Connection, Scenario
-from incident_pipeline.connectors.base import Build, Question, Source, SourceSettings
+from incident_pipeline.connectors.base import AlertFeed, Build, Question, Source, SourceSettings
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
 from incident_pipeline.models import Envelope, EvidenceKind
 
@@ -63,6 +63,10 @@ CONNECTORS: dict[str, Connector] = {
     "prometheus": _connector("prometheus", EvidenceKind.METRICS),
     "slack": _connector("slack", EvidenceKind.RELATED_ALERTS),
 }
+
+
+POLLED = ("alertmanager", "datadog", "opsgenie", "pagerduty", "slack")
+"""Connectors that can be asked for alerts, where no webhook brings them."""
 
 
 class UnavailableSource:
@@ -134,6 +138,21 @@ def build_sources(scenario: Scenario, transport: Any = None) -> dict[EvidenceKin
         kind: [_source(name, kind, scenario, transport, built) for name in dict.fromkeys(names)]
         for kind, names in asked.items()
     }
+
+
+def build_feeds(scenario: Scenario, transport: Any = None) -> dict[str, AlertFeed | UnavailableSource]:
+    """The alert sources of the configuration that are polled, by name: enabled ones that can be.
+
+    Args:
+        scenario: the configuration.
+        transport: replaces the network, for tests.
+    """
+    wanted = [name for name, source in scenario.alerts.sources.items() if source.enabled and name in POLLED]
+    found: dict[str, AlertFeed | UnavailableSource] = {}
+    for name in wanted:
+        built = _build(name, CONNECTORS[name], scenario, transport)
+        found[name] = cast(AlertFeed | UnavailableSource, built)
+    return found
 
 
 def folder_sources(folder: Path) -> dict[EvidenceKind, list[Source]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from datetime import UTC, datetime, timedelta
@@ -260,3 +261,40 @@ def test_other_templates_with_datadogs_own_names_are_read() -> None:
 def test_bad_bodies_are_one_sentence(body: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         alerts_from_webhook(body)
+
+
+def test_polling_brings_what_is_triggered_and_then_what_happened() -> None:
+    def event(status: str, **about: Any) -> dict[str, Any]:
+        inner = {
+            "monitor_id": 7,
+            "monitor_groups": ["service:payments"],
+            "status": status,
+            "title": "[Triggered] Errors",
+        }
+        return {
+            "id": status,
+            "attributes": {"timestamp": AROUND.isoformat(), "tags": ["env:prod"], "attributes": {**inner, **about}},
+        }
+
+    group = {
+        "monitor_id": 7,
+        "group": "service:payments",
+        "last_triggered_ts": int(AROUND.timestamp()),
+        "status": "Alert",
+    }
+
+    def answer(request: httpx.Request) -> Any:
+        if request.method == "GET":
+            return {"groups": [group], "metadata": {"page_count": 1}}
+        return {"data": [event("error"), event("success"), event("error", monitor_id=None)]}
+
+    recorder = Recorder(answer)
+    feed = source(recorder)
+    first = asyncio.run(feed.poll(None, AROUND, 8))
+    second = asyncio.run(feed.poll(first.cursor, AROUND + timedelta(minutes=1), 8))
+    keys = {alert.dedup_key for alert in (*first.alerts, *second.alerts)}
+    assert keys == {"7:service:payments"}
+    assert [alert.status for alert in second.alerts] == [AlertStatus.TRIGGERED, AlertStatus.RESOLVED]
+    assert (second.alerts[0].title, second.alerts[0].environment) == ("Errors", "prod")
+    assert json.loads(recorder.requests[1].content)["filter"]["from"] == "2026-11-23T14:33:00Z"
+    assert Contract("datadog/v2.trim.json").problems(recorder.requests[1]) == []

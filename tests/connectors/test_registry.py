@@ -12,7 +12,7 @@ import yaml
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors import registry
 from incident_pipeline.connectors.base import SourceSettings
-from incident_pipeline.connectors.registry import CONNECTORS, build_sources, folder_sources
+from incident_pipeline.connectors.registry import CONNECTORS, build_feeds, build_sources, folder_sources
 from incident_pipeline.folders import load_folder
 from incident_pipeline.gather import gather_now
 from incident_pipeline.models import EnvelopeStatus, EvidenceKind
@@ -167,3 +167,15 @@ def test_a_folder_that_is_gone_is_a_gap_for_every_kind(tmp_path: Path) -> None:
     folder = load_folder(tmp_path)
     answers = gather_now(EvidenceKind, folder_sources(tmp_path / "gone"), folder.incident, Scenario(), folder.as_of)
     assert all("is not a folder" in answer.gaps[0].reason for answer in answers.values())
+
+
+def test_alert_sources_that_can_be_polled() -> None:
+    configured = yaml.safe_load(shared_path("configuration.yaml").read_text())["scenario"]
+    feeds = build_feeds(Scenario.model_validate(configured))
+    assert set(feeds) == {"pagerduty", "datadog", "slack"}
+    assert not isinstance(feeds["pagerduty"], registry.UnavailableSource)
+    lacking = feeds["slack"]
+    assert isinstance(lacking, registry.UnavailableSource)
+    assert "connections.slack.token is not set" in lacking.reason
+    off = scenario(alerts={"sources": {"pagerduty": {"enabled": False, "api_key": "x"}, "custom": {}}})
+    assert build_feeds(off) == {}
