@@ -98,7 +98,7 @@ def overview_facts(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis)
     picture = plot_symptoms(evidence, symptoms, max_bytes=METADATA_LIMIT * 3 // 4 - 200)
     if picture is not None:
         encoded = base64.b64encode(picture).decode()
-        facts["plot"] = dg.MetadataValue.md(f"![what moved, and when](data:image/png;base64,{encoded})")
+        facts["plot"] = dg.MetadataValue.md(f"![what moved, and when](data:image/svg+xml;base64,{encoded})")
     return facts
 
 

@@ -182,13 +182,13 @@ def _read_line(connection: socket.socket) -> bytes:
 
 def warm_up() -> None:
     """Import all that a run needs, so that its process need not."""
-    import incident_pipeline.gather
-    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
     import matplotlib.dates
     import matplotlib.figure
     from dagster._cli import api
 
     import assets.definitions
+    import incident_pipeline.gather
 
     _ = (api, assets.definitions, incident_pipeline.gather, matplotlib.figure)
 

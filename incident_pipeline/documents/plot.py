@@ -13,26 +13,26 @@ from incident_pipeline.models import Evidence, MetricSeries, SeriesAnomaly, Symp
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SERIES_SHOWN = 3
+SERIES_SHOWN = 4
+WIDTH_INCHES, PANEL_INCHES, HEAD_INCHES, FOOT_INCHES = 9.0, 1.25, 0.85, 0.45
 INK = "#808080"
 """Axes and text: a grey that can be read on white and on black."""
 SIGNAL, ONSET, DEPLOYED = "#2f7ed8", "#d62728", "#9467bd"
 MARGIN = timedelta(minutes=30)
-POINTS_SHOWN = 240
+POINTS_SHOWN = 120
+LABEL_LINES = 3
 UNDRAWABLE = 1e100
 """Values from here on overflow in an axis."""
 
 
 def plot_symptoms(evidence: Evidence, symptoms: Symptoms, max_bytes: int) -> bytes | None:
-    """A PNG of the strongest anomalous series; None if there is none, or if it does not fit `max_bytes`.
+    """An SVG of the strongest anomalous series; None if there is none, or if it does not fit `max_bytes`.
 
     The background is transparent and the ink a middle grey, so that it can be read in a light and in a dark theme.
     """
     shown = list(_series_of(evidence.metrics.rows, symptoms.anomalies))
-    if not shown:
-        return None
-    for dots_per_inch in (64, 45):
-        picture = _draw(evidence, symptoms, shown, dots_per_inch)
+    for count in range(len(shown), 0, -1):
+        picture = _draw(evidence, symptoms, shown[:count])
         if len(picture) <= max_bytes:
             return picture
     return None
@@ -49,17 +49,18 @@ def _series_of(
         yield series, anomaly
 
 
-def _draw(
-    evidence: Evidence, symptoms: Symptoms, shown: Sequence[tuple[MetricSeries, SeriesAnomaly]], dots_per_inch: int
-) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _draw(evidence: Evidence, symptoms: Symptoms, shown: Sequence[tuple[MetricSeries, SeriesAnomaly]]) -> bytes:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    height = 1.5 * len(shown) + 0.5
-    figure = Figure(figsize=(8, height))
-    FigureCanvasAgg(figure)
+    height = PANEL_INCHES * len(shown) + HEAD_INCHES + FOOT_INCHES
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    FigureCanvasSVG(figure)
+    figure.subplots_adjust(
+        left=0.07, right=0.99, bottom=FOOT_INCHES / height, top=1 - HEAD_INCHES / height, hspace=0.35
+    )
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.45 / height, top=1 - 0.25 / height, hspace=0.45)
     start, end = _time_axis(symptoms, shown)
     for panel, (series, anomaly) in zip(panels, shown, strict=True):
         _draw_series(panel, series, anomaly, start, end)
@@ -67,7 +68,9 @@ def _draw(
     panels[-1].set_xlim(_number(start), _number(end))
     _label_times(panels[-1])
     out = io.BytesIO()
-    figure.savefig(out, dpi=dots_per_inch, transparent=True)
+    # text stays text, which keeps the file small; the salt and the empty date make the same picture the same bytes
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "incident", "font.family": "sans-serif"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
 
@@ -92,10 +95,10 @@ def _draw_series(panel: Axes, series: MetricSeries, anomaly: SeriesAnomaly, star
     values = [v if abs(v) < UNDRAWABLE else float("nan") for _, v in inside[::step]]
     panel.plot([_number(t) for t, _ in inside[::step]], values, color=SIGNAL, linewidth=1.3)
     title = f"{series.service or 'unknown service'}: {series.key}"
-    panel.set_title(_drawable(title, 90), fontsize=8, loc="left", color=INK)
+    panel.set_title(_drawable(title, 90), fontsize=9, loc="left", color=INK)
     if abs(anomaly.before) < UNDRAWABLE:
         panel.axhline(anomaly.before, color=INK, linewidth=0.6, linestyle=":")
-    panel.tick_params(labelsize=7, colors=INK)
+    panel.tick_params(labelsize=8, colors=INK)
     panel.margins(y=0.15)
     for name, spine in panel.spines.items():
         spine.set_visible(name in {"left", "bottom"})
@@ -110,18 +113,19 @@ def _mark(
     marks += [
         (d.at, f"{d.service or ''} {d.version or d.id}".strip(), DEPLOYED) for d in evidence.deployments.rows if d.at
     ]
-    for at, text, colour in marks:
-        if not start <= at <= end:
-            continue
-        panel.axvline(_number(at), color=colour, linewidth=1.1, linestyle="-" if colour == ONSET else "--")
+    inside = sorted((mark for mark in marks if start <= mark[0] <= end), key=lambda mark: mark[0])
+    for place, (at, text, colour) in enumerate(inside):
+        panel.axvline(_number(at), color=colour, linewidth=1.2, linestyle="-" if colour == ONSET else "--")
         if labelled:
+            # names of marks that are close to each other would cover each other on one line
             panel.annotate(
                 _drawable(text, 40),
                 (_number(at), 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(2, -8),
+                xytext=(0, 16 + 11 * (place % LABEL_LINES)),
                 textcoords="offset points",
-                fontsize=7,
+                ha="right" if (at - start) > (end - start) / 2 else "left",
+                fontsize=8,
                 color=colour,
             )
 
@@ -145,4 +149,4 @@ def _label_times(panel: Any) -> None:
 
     panel.xaxis.set_major_locator(AutoDateLocator(tz=UTC, minticks=3, maxticks=8))  # type: ignore[no-untyped-call]
     panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))  # type: ignore[no-untyped-call]
-    panel.set_xlabel("UTC", fontsize=7, color=INK)
+    panel.set_xlabel("UTC", fontsize=8, color=INK)
