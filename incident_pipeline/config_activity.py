@@ -151,7 +151,10 @@ def _alerts(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts)
     if names[3] == "mapping":
         return "off", ""
     hint = _nearest(names[2], facts.webhooks)
-    return "inactive", f"alerts of {names[2]} are taken neither by webhook nor by polling yet; a mapping would{hint}"
+    return (
+        "inactive",
+        f"alerts of {names[2]} are taken neither by webhook nor by polling yet; a mapping would let its webhooks in{hint}",
+    )
 
 
 def _context(names: Sequence[str], value: Any, _scenario: Scenario, facts: Facts) -> Verdict:
