@@ -153,7 +153,7 @@ def _alerts(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts)
     hint = _nearest(names[2], facts.webhooks)
     return (
         "inactive",
-        f"alerts of {names[2]} are taken neither by webhook nor by polling yet; a mapping would let its webhooks in{hint}",
+        f"alerts of {names[2]} come neither by webhook nor by polling yet; a mapping lets its webhooks in{hint}",
     )
 
 

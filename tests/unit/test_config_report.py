@@ -101,7 +101,7 @@ def test_values_are_shown_and_who_set_them(tmp_path: Path) -> None:
             {"alerts": {"sources": {"zabbix": {"channel": "x"}}}},
             "alerts.sources.zabbix.channel",
             "inactive",
-            "alerts of zabbix are taken neither by webhook nor by polling yet; a mapping would let its webhooks in",
+            "alerts of zabbix come neither by webhook nor by polling yet; a mapping lets its webhooks in",
         ),
         (
             {"alerts": {"sources": {"alertmanager": {"enabled": True}}}},
