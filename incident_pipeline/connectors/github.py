@@ -37,7 +37,7 @@ URL = "https://api.github.com"
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 MAX_DETAILED = 40
 """Commits and deployments of one repository that are looked at closely, newest first."""
-AT_ONCE = 8
+AT_ONCE = 16
 
 _DEPLOYS = re.compile(r"deploy|release|rollout|roll-out|publish|ship|promote|(^|[^a-z])cd([^a-z]|$)", re.IGNORECASE)
 
