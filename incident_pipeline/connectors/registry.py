@@ -163,9 +163,19 @@ def folder_sources(folder: Path) -> dict[EvidenceKind, list[Source]]:
     return {kind: [source] for kind in EvidenceKind}
 
 
+def _declared(name: str, scenario: Scenario) -> Connector | None:
+    """A connection that describes its rows itself; see `http_json.py`."""
+    connection = scenario.connections.get(name)
+    if connection is None or "rows" not in connection.options:
+        return None
+    from incident_pipeline.connectors.http_json import kind_of
+
+    return Connector(frozenset({kind_of(name, connection.options)}), "incident_pipeline.connectors.http_json")
+
+
 def _source(name: str, kind: EvidenceKind, scenario: Scenario, transport: Any, built: dict[str, Source]) -> Source:
     try:
-        connector = connector_named(name)
+        connector = connector_named(name) or _declared(name, scenario)
     except ConfigurationError as error:
         return UnavailableSource(name, str(error), (kind,))
     if connector is None:
