@@ -40,5 +40,7 @@ def ingest(context: dg.AssetExecutionContext, responder: Responder) -> Iterator[
     incident = responder.application.inbox.incident(context.partition_key)
     values = {"raw_alerts": incident.alerts, "incident": incident}
     responder.versions.write(context.partition_key, values, code_versions(context))
-    yield result("raw_alerts", incident.alerts, {"alerts": alert_table(incident.alerts)})
-    yield result("incident", incident, incident_facts(incident))
+    alerts = responder.versions.written(context.partition_key, "raw_alerts")
+    stored = responder.versions.written(context.partition_key, "incident")
+    yield result("raw_alerts", alerts, {"alerts": alert_table(alerts)})
+    yield result("incident", stored, incident_facts(stored))

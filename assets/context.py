@@ -70,4 +70,5 @@ def evidence(
     )
     responder.versions.write(context.partition_key, {k.value: gathered[k] for k in kinds}, code_versions(context))
     for kind in kinds:
-        yield result(kind.value, gathered[kind], evidence_facts(gathered[kind]), [answered(gathered[kind])])
+        stored = responder.versions.written(context.partition_key, kind.value)
+        yield result(kind.value, stored, evidence_facts(stored), [answered(stored)])

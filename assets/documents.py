@@ -104,6 +104,10 @@ def postmortem(
         as_of=responder.clock,
         templates=application.templates,
     )
+    if not application.scenario.documentation.auto_postmortem:
+        # the record is what the incident taught and is kept; only the document is not written
+        record = document.model_copy(update={"markdown": ""})
+        return result("postmortem", record, {"postmortem": "switched off in the configuration"})
     return result("postmortem", document, {"postmortem": markdown(document.markdown)})
 
 

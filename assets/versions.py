@@ -36,17 +36,23 @@ class RunVersions:
         """Store what this run has not stored yet, in one transaction; returns the record of each value."""
         new = {asset: value for asset, value in values.items() if not self._holds(incident_id, asset, value)}
         if new:
+            # what is stored is without secrets; computing with the same, a later re-analysis comes to the same result
+            stored = {asset: self._store.stored_form(asset, value) for asset, value in new.items()}
             records = self._store.write(
                 incident_id,
-                new,
+                stored,
                 run_id=self._run_id,
                 as_of=self._as_of,
                 now=self._now(),
                 code_versions={asset: code_versions.get(asset, "") for asset in new},
                 knowledge_base_version=knowledge_base_version,
             )
-            self._written.update({(incident_id, asset): (value, records[asset]) for asset, value in new.items()})
+            self._written.update({(incident_id, asset): (stored[asset], records[asset]) for asset in new})
         return {asset: self._written[(incident_id, asset)][1] for asset in values}
+
+    def written(self, incident_id: str, asset: str) -> Any:
+        """What this run stored, as it was stored."""
+        return self._written[(incident_id, asset)][0]
 
     def value(self, incident_id: str, asset: str) -> Any:
         """What this run computed, if it is an answer, else the newest stored version that has one.
@@ -72,7 +78,7 @@ class RunVersions:
 
     def _holds(self, incident_id: str, asset: str, value: Any) -> bool:
         known = self._written.get((incident_id, asset))
-        return known is not None and known[0] is value
+        return known is not None and (known[0] is value or known[0] == value)
 
 
 def _is_answer(record: Materialization) -> bool:

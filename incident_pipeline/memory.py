@@ -112,7 +112,7 @@ def learn(
     return KnowledgeBaseEntry(
         document_id=incident.incident_id,
         title=incident.title,
-        text=postmortem.markdown,
+        text=postmortem.markdown or f"{postmortem.summary}\n\n{postmortem.root_cause}",
         services=incident.services,
         category=primary.category if primary else None,
         date=incident.started_at.date().isoformat(),

@@ -35,6 +35,8 @@ def up(
         ui=ui_port,
     )
     note(f"starting; logs in {application.data_dir / 'logs'}, stop with Ctrl-C")
+    for missing in application.missing:
+        note(missing.sentence)
     prepare_storage(application)
     with kept_open(application.dagster_home):
         supervise(application, ports, on_ready=lambda receiver, ui: print_text(f"ready: {receiver} {ui}"))
