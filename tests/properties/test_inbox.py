@@ -171,7 +171,9 @@ class InboxMachine(RuleBasedStateMachine):
         with self.processes[0]._database.read() as connection:
             live = sa.select(claims.c.incident_id).where(claims.c.state.in_(LIVE_CLAIM_STATES))
             names = connection.execute(live).scalars().all()
+            merged = set(connection.execute(sa.select(incidents.c.incident_id).filter_by(status="merged")).scalars())
         assert len(names) == len(set(names))
+        assert not merged & set(names)
 
     @invariant()
     def severity_never_drops(self) -> None:
@@ -180,6 +182,11 @@ class InboxMachine(RuleBasedStateMachine):
         now = {r.incident_id: r.severity.value for r in self.processes[0].incidents(with_merged=True)}
         assert all(now[name] <= worst for name, worst in self.worst.items())
         self.worst = now
+        with self.processes[0]._database.read() as connection:
+            firing = sa.select(alerts.c.incident_id, alerts.c.severity).where(
+                alerts.c.incident_id.is_not(None), alerts.c.status != "resolved"
+            )
+            assert all(now[name] <= severity for name, severity in connection.execute(firing))
 
     @invariant()
     def nothing_is_forgotten(self) -> None:
