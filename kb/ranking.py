@@ -54,10 +54,22 @@ class Weights(NamedTuple):
     constant: float
 
 
-RUNBOOKS = Weights((3.19, 1.85, 7.01, -7.36, 9.14, 7.07, 10.45), 0.8, 3.0, 5.0, 1.0, 0.0, -5.0)
-REPORTS = Weights((12.0, 1.0, 0.0, 0.0, 0.0, 0.0, 5.0), 0.8, 3.0, 5.0, 0.0, 0.0, -5.0)
-RUNBOOKS_BY_WORDS = Weights((5.18, 2.2, 7.29, -7.17, 8.93, 6.82, 0.0), 0.8, 3.0, 0.0, 1.0, 0.0, -3.0)
-REPORTS_BY_WORDS = Weights((13.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.8, 3.0, 0.0, 0.0, 0.0, -3.0)
+RUNBOOKS = Weights(
+    rank=(3.34, 1.79, 6.92, -8.69, 9.79, 9.0, 10.42),
+    log_odds=0.781, covered=0.889, meaning=3.568, title_found=2.132, title_share=2.22, constant=-3.833,
+)  # fmt: skip
+RUNBOOKS_BY_WORDS = Weights(
+    rank=(5.37, 2.12, 7.18, -8.32, 9.44, 8.38, 0.0),
+    log_odds=0.747, covered=2.209, meaning=0.0, title_found=2.575, title_share=1.371, constant=-2.33,
+)  # fmt: skip
+REPORTS = Weights(
+    rank=(10.55, 0.0, 0.0, 0.0, 0.0, 0.0, 10.33),
+    log_odds=1.052, covered=1.859, meaning=1.757, title_found=1.061, title_share=-0.577, constant=-2.195,
+)  # fmt: skip
+REPORTS_BY_WORDS = Weights(
+    rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    log_odds=1.021, covered=1.744, meaning=0.0, title_found=3.605, title_share=-1.011, constant=-1.43,
+)  # fmt: skip
 
 
 def weights_for(kind: str, with_vectors: bool) -> Weights:

@@ -1,7 +1,7 @@
 """The vectors of the starter corpus, made once and shipped, so that a first start does not wait for the model.
 
-Belongs here: the file and how it is looked up. After a change of the corpus `python -c "import kb.shipped as s; s.make()"`
-makes it anew; a text whose vector is not in it is embedded as any other.
+Belongs here: the file and how it is looked up. After a change of the corpus `python -c "import kb.shipped as s;
+s.make()"` makes it anew; a text whose vector is not in it is embedded as any other.
 """
 
 from __future__ import annotations

@@ -1,0 +1,178 @@
+"""Fits the weights in `kb/ranking.py` on labelled queries, and says what they are worth by cross-validation.
+
+    python benchmarks/fit_ranking.py KNOWLEDGE_BASE.duckdb ../shared/data/knowledge/dev
+
+The knowledge base must hold the corpora that the queries ask (`incident-pipeline kb index ...`). Queries that share a
+`split_key` are always in the same fold. Printed: the figures of each held-out fold, then the weights of all queries
+together, to be pasted.
+
+Ranking: conditional logit over the candidates of each query. Probability: logistic regression on the first three
+answers of each query, with utilities of folds that were not fitted on it. So that a probability also knows when nothing
+fits, alerts are asked of the reports and incidents of the runbooks, too, as questions that nothing answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+
+from kb import KnowledgeBase
+from kb.ranking import _LEAST_SHARE, Signals, Weights, utilities
+
+FOLDS = 5
+RIDGE = 3e-3
+FOREIGN = 0.03
+RUNBOOK_SETS = ("alert_runbook", "alert_runbook_named", "alert_runbook_promql", "alert_unmatched")
+REPORT_SETS = ("same_incident", "report_summary")
+USED = {
+    "runbook": ("words", "title", "title_found", "title_share", "pairs", "title_pairs", "meaning"),
+    "postmortem": ("words", "meaning"),
+}
+"""Signals that earned their place; the others get weight 0."""
+
+
+class Asked(NamedTuple):
+    """One query with its candidates."""
+
+    set_name: str
+    fold: int
+    signals: Signals
+    right: np.ndarray
+
+
+def read(folder: Path, name: str) -> list[dict]:
+    with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def ask(kb: KnowledgeBase, folder: Path, kind: str) -> list[Asked]:
+    own, foreign = (RUNBOOK_SETS, REPORT_SETS) if kind == "runbook" else (REPORT_SETS, RUNBOOK_SETS[:2])
+    asked: list[Asked] = []
+    for name in (*own, *foreign):
+        for query in read(folder, name):
+            ids, signals = kb._searcher.signals(query["query"], kind)
+            relevant = set(query["relevant"]) if name in own else set()
+            fold = int(hashlib.md5(query["split_key"].encode(), usedforsecurity=False).hexdigest(), 16) % FOLDS
+            right = np.array([identity in relevant for identity in ids])
+            label = name if name in own else "foreign"
+            asked.append(Asked(label, fold, signals, right))
+    return asked
+
+
+def fit_rank(asked: list[Asked], used: tuple[str, ...]) -> tuple[float, ...]:
+    """Conditional logit, ridge on standardised signals."""
+    groups = [a for a in asked if a.right.any()]
+    columns = [np.stack([getattr(a.signals, name) for name in used], axis=1) for a in groups]
+    stacked = np.concatenate(columns)
+    scale = stacked.std(axis=0) + 1e-9
+    x, right = stacked / scale, np.concatenate([a.right for a in groups])
+    sizes = np.array([len(a.right) for a in groups])
+    starts = np.cumsum(sizes) - sizes
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        z = x @ weights
+        e = np.exp(z - np.repeat(np.maximum.reduceat(z, starts), sizes))
+        every, hit = np.add.reduceat(e, starts), np.add.reduceat(e * right, starts)
+        gradient = (np.repeat(1 / hit, sizes) * e * right - np.repeat(1 / every, sizes) * e) @ x
+        value = -np.log(hit / every).mean() + RIDGE * weights @ weights / 2
+        return value, -gradient / len(groups) + RIDGE * weights
+
+    fitted = minimize(loss, np.zeros(len(used)), jac=True, method="L-BFGS-B").x / scale
+    named = dict(zip(used, fitted, strict=True))
+    return tuple(round(float(named.get(name, 0.0)), 2) for name in Signals._fields[:7])
+
+
+def answers(asked: list[Asked], weights: Weights, most: int) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
+    """Inputs of the probability for the first answers of each query, whether each is right, its set, its rank."""
+    inputs, right, names, ranks = [], [], [], []
+    for a in asked:
+        if not len(a.right):
+            continue
+        utility = utilities(a.signals, weights).astype(np.float64)
+        e = np.exp(utility - utility.max())
+        share = np.clip(e / e.sum(), _LEAST_SHARE, 1 - _LEAST_SHARE)
+        for rank, at in enumerate(np.argsort(-utility, kind="stable")[:most]):
+            s = a.signals
+            odds = np.log(share[at] / (1 - share[at]))
+            inputs.append((odds, s.covered[at], s.meaning[at], s.title_found[at], s.title_share[at]))
+            right.append(bool(a.right[at]))
+            names.append(a.set_name)
+            ranks.append(rank)
+    return np.array(inputs), np.array(right), names, np.array(ranks)
+
+
+def fit_chance(inputs: np.ndarray, right: np.ndarray, weight: np.ndarray, with_vectors: bool) -> tuple[float, ...]:
+    used = [0, 1, 2, 3, 4] if with_vectors else [0, 1, 3, 4]
+    model = LogisticRegression(C=10.0, max_iter=2000).fit(inputs[:, used], right, sample_weight=weight)
+    coefficients = dict(zip(used, model.coef_[0], strict=True))
+    return (*(round(float(coefficients.get(at, 0.0)), 3) for at in range(5)), round(float(model.intercept_[0]), 3))
+
+
+def sample_weights(names: list[str], ranks: np.ndarray) -> np.ndarray:
+    """First answers count most, and questions of the other kind little: they are many."""
+    of_set = [FOREIGN if name == "foreign" else 1.0 for name in names]
+    return np.array(of_set) * np.where(ranks == 0, 1.0, 0.5)
+
+
+def chances(inputs: np.ndarray, weights: Weights) -> np.ndarray:
+    logit = inputs @ np.array(weights[1:6]) + weights.constant
+    return 1 / (1 + np.exp(-logit))
+
+
+def fit(asked: list[Asked], kind: str, with_vectors: bool) -> Weights:
+    used = tuple(name for name in USED[kind] if with_vectors or name != "meaning")
+    weights = Weights(fit_rank(asked, used), 0, 0, 0, 0, 0, 0)
+    inputs, right, names, ranks = answers(asked, weights, 3)
+    return Weights(weights.rank, *fit_chance(inputs, right, sample_weights(names, ranks), with_vectors))
+
+
+def report(kind: str, asked: list[Asked], with_vectors: bool) -> None:
+    """Figures of folds that were not fitted on."""
+    said: dict[str, list[tuple[float, bool]]] = {}
+    places: dict[str, list[int]] = {}
+    for fold in range(FOLDS):
+        weights = fit([a for a in asked if a.fold != fold], kind, with_vectors)
+        for a in asked:
+            if a.fold != fold or not len(a.right):
+                continue
+            order = np.argsort(-utilities(a.signals, weights), kind="stable")
+            hits = np.nonzero(a.right[order])[0]
+            places.setdefault(a.set_name, []).append(int(hits[0]) if len(hits) else 99)
+            inputs, right, _, _ = answers([a], weights, 1)
+            said.setdefault(a.set_name, []).append((float(chances(inputs, weights)[0]), bool(right[0])))
+    for name, found in places.items():
+        p, right = (np.array(column) for column in zip(*said[name], strict=True))
+        bins = np.minimum((p * 10).astype(int), 9)
+        error = sum(abs(p[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins))
+        ranks = np.array(found)
+        confident = (p[right.astype(bool)] >= 0.7).mean() if right.any() else float("nan")
+        print(
+            f"{kind:10} vectors={with_vectors!s:5} {name:22} R@1 {(ranks < 1).mean():.3f} R@5 {(ranks < 5).mean():.3f} "
+            f"ECE {error:.3f} said>=.7 {(p >= 0.7).mean():.3f} right said>=.7 {confident:.3f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("knowledge_base", type=Path)
+    parser.add_argument("queries", type=Path)
+    arguments = parser.parse_args()
+    kb = KnowledgeBase.open(arguments.knowledge_base)
+    for kind in USED:
+        seen = ask(kb, arguments.queries, kind)
+        blind = [a._replace(signals=a.signals._replace(meaning=np.zeros_like(a.signals.meaning))) for a in seen]
+        for with_vectors, asked in ((True, seen), (False, blind)):
+            report(kind, asked, with_vectors)
+            print(kind, with_vectors, fit(asked, kind, with_vectors), "\n")
+
+
+if __name__ == "__main__":
+    main()
