@@ -10,6 +10,7 @@ fit, and a clue that convicts on eight incidents convicts decoys on the ninth.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,7 @@ def suspect_of(
     suspect.clues.append(_vocabulary(suspect, signature, common, number_of_changes))
     _match_mechanism(suspect, signature)
     suspect.clues += _frames(suspect, signature)
+    suspect.clues += _names(suspect, signature, common)
     suspect.clues += _values(suspect, signature)
     suspect.clues.append(_reach(delivery, services))
     if {area.lower() for area in delivery.change.focus_areas} & set(focus_areas):
@@ -157,10 +159,10 @@ def _match_mechanism(suspect: Suspect, signature: FaultSignature) -> None:
     best: tuple[float, Mechanism, Edit, str] | None = None
     for mechanism in MECHANISMS:
         hit = next((t for t in signature.texts if mechanism.symptoms.search(t)), None)
-        edit = next((e for e in suspect.edits if e.kind in mechanism.edits), None)
-        if hit is None or edit is None:
+        fitting = [e for e in suspect.edits if e.kind in mechanism.edits]
+        if hit is None or not fitting:
             continue
-        weight = _mechanism_weight(mechanism, edit, signature)
+        weight, edit = max(((_mechanism_weight(mechanism, e, signature), e) for e in fitting), key=lambda pair: pair[0])
         if best is None or weight > best[0]:
             best = (weight, mechanism, edit, hit)
     if best is None or best[0] <= 0:
@@ -181,8 +183,10 @@ def _match_mechanism(suspect: Suspect, signature: FaultSignature) -> None:
 def _mechanism_weight(mechanism: Mechanism, edit: Edit, signature: FaultSignature) -> float:
     if edit.kind in _VAGUE:
         base = 0.5
-    elif edit.kind in _MILD | _LOOSENING or edit.kind.endswith(("_nudged", "_changed")):
+    elif edit.kind in _MILD | _LOOSENING or edit.kind.endswith("_nudged"):
         base = 1.0
+    elif edit.kind.endswith(("_changed", "_turned")):
+        base = 1.6
     else:
         base = 2.2
     telling = sum(1 for text in signature.texts[:3] if mechanism.symptoms.search(text))
@@ -196,6 +200,28 @@ def _frames(suspect: Suspect, signature: FaultSignature) -> list[Clue]:
     if not named or suspect.has("harmless") or all(edit.kind in HARMLESS for edit in suspect.edits):
         return []
     return [Clue("stack_frame", 2.0, f"The failing stack trace names {named[0]}, which it changes")]
+
+
+_NAME = re.compile(r"[A-Za-z_][\w]*(?:[.-][\w]+)*")
+
+
+def _names(suspect: Suspect, signature: FaultSignature, common: Counter[str]) -> list[Clue]:
+    """A name that the diff brings in or takes away, and that the failing lines speak of."""
+    lines = (suspect.change.diff or "").splitlines()[:2000]
+    added = {n for line in lines if line[:1] == "+" and line[:3] != "+++" for n in _NAME.findall(line[1:])}
+    removed = {n for line in lines if line[:1] == "-" and line[:3] != "---" for n in _NAME.findall(line[1:])}
+    spoken = set(_NAME.findall(signature.text))
+    found = sorted(
+        name
+        for name in (added ^ removed) & spoken
+        if len(name) >= 5
+        and (re.search(r"[_.-]|[a-z][A-Z]", name))
+        and max((common[w] for w in split_words(name)), default=0) <= 3
+    )
+    if not found:
+        return []
+    what = "brings in" if found[0] in added else "takes away"
+    return [Clue("name_spoken", 1.8, f"It {what} {found[0]}, of which the failing lines speak")]
 
 
 def _values(suspect: Suspect, signature: FaultSignature) -> list[Clue]:

@@ -81,7 +81,7 @@ _REMOVED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("timeout_removed", _rx(r"timeout|deadline|withtimeout|context\.with|setdeadline|abortsignal")),
     ("backoff_removed", _rx(r"back_?off|jitter|time\.sleep|\bsleep\(|base_?delay|exponential|retry_?after")),
     ("retry_removed", _rx(r"\bretr(y|ies)|max_?attempts|for\s+attempt|tenacity|circuit_?breaker|fallback")),
-    ("check_removed", _rx(r"\bif\b.*(==|!=|is)\s*(nil|null|none|undefined|0)\b|\bif\s+not\b|\bif\s+!|\bif\s+err\b|\bassert|\bvalidate|\brequire\(|isinstance|\?\.|\bguard\b|len\(\w+\)\s*(==|>|<|!=)\s*\d|isEmpty|Optional|unwrap_or|\.get\(\w+,|\bok\s*:=|coalesce|\bdefault\(|raise\s|throw\s|\?\?")),
+    ("check_removed", _rx(r"^\s*(\}?\s*else\s+)?(if|unless|elif|guard|when)\b|\bassert|\bvalidate|\brequire\(|isinstance|\?\.|\bguard\b|len\(\w+\)\s*(==|>|<|!=)\s*\d|isEmpty|Optional|unwrap_or|\.get\(\w+,|\bok\s*:=|coalesce|\bdefault\(|raise\s|throw\s|\?\?")),
     ("error_handling_removed", _rx(r"\b(try|catch|except|rescue|recover|on_?error)\b|if\s+err\s*!=\s*nil|\.catch\(")),
     ("index_removed", _rx(r"\b(create\s+(unique\s+)?index|add_?index|db_index|index:\s*true|@index|primary key)")),
     ("auth_removed", _rx(r"authorization|bearer|api_?key|credential|permission|\brole\b|\bscope|signature|csrf|cors|allow_?origin")),
@@ -157,7 +157,7 @@ def _file_edits(file: FileDiff) -> Iterator[Edit]:
     if not removed and not added:
         yield Edit("comment", file.path, f"changes comments only in {file.path}")
         return
-    if _is_moved(removed, added):
+    if _is_moved(removed, added) and not _takes_away(removed, added) and not any(settings_changed(file)):
         yield Edit("moved_code", file.path, f"moves code without changing it in {file.path}")
         return
     if _only(removed + added, _LOG_CALL) or (not removed and _only(added, _LOG_CALL, _MONITORING)):
@@ -198,6 +198,11 @@ def _is_moved(removed: list[str], added: list[str]) -> bool:
     kept = sum((gone & come).values()) / sum(gone.values())
     digits = {w for w in come if w[0].isdigit()} ^ {w for w in gone if w[0].isdigit()}
     return kept >= 0.8 and not digits and sum(come.values()) <= 2.5 * sum(gone.values()) + 8
+
+
+def _takes_away(removed: list[str], added: list[str]) -> bool:
+    """Whether something that protects is gone although most words came back."""
+    return any(_counted(_REMOVED, "", removed, added, "")) or _call_in_loop(added, removed)
 
 
 def _words(lines: Iterable[str]) -> list[str]:
@@ -242,6 +247,8 @@ def _setting_kinds(family: str | None, setting: Setting) -> Iterator[str]:
         family == "sampling" and factor is not None and factor > 1.5
     ):
         yield "log_volume_raised"
+    elif {setting.before.lower(), setting.after.lower()} in ({"true", "false"}, {"on", "off"}, {"yes", "no"}):
+        yield "switch_turned"
     elif factor is None:
         yield f"{family or 'value'}_changed"
     elif 0.6 < factor < 1.7:
@@ -255,9 +262,24 @@ def _line_edits(path: str, removed: list[str], added: list[str], context: list[s
     yield from _counted(_ADDED, path, added, removed, "adds")
     if _call_in_loop(added, removed):
         yield Edit("call_in_loop", path, f"calls out once for each item in {path}")
+    for old, new in _literals(removed, added):
+        yield Edit("literal_changed", path, f"sets {old} to {new} in {path}")
     if removed or added:
         yield Edit("code_changed", path, f"changes code in {path}")
     del context
+
+
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`")
+
+
+def _literals(removed: list[str], added: list[str]) -> Iterator[tuple[str, str]]:
+    """(old, new) of quoted texts that alone differ between two lines."""
+    frames = {_QUOTED.sub("''", line).strip(): line for line in removed if _QUOTED.search(line)}
+    for line in added:
+        old = frames.get(_QUOTED.sub("''", line).strip())
+        if old is not None and old.strip() != line.strip():
+            pairs = zip(_QUOTED.findall(old), _QUOTED.findall(line), strict=False)
+            yield from ((_shown(a), _shown(b)) for a, b in pairs if a != b)
 
 
 def _counted(

@@ -128,7 +128,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "cache_stampede",
-        "cache_removed ttl_lowered ttl_changed ttl_removed limit_lowered switch_changed cache_changed value_changed",
+        "cache_removed ttl_lowered ttl_changed ttl_removed limit_lowered switch_turned switch_changed cache_changed value_changed",
         r"cache|miss|stampede|hit.?rat|redis|memcache|thundering|origin|database.*(load|cpu)|slow quer|db.*latency",
         _CONFIG,
     ),
@@ -149,13 +149,13 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "schema_mismatch",
-        "schema_changed format_changed query_changed",
+        "schema_changed format_changed query_changed literal_changed",
         r"column|relation|table .*exist|unknown field|no such (column|table)|schema|migration|violates|null value|SQLSTATE|"
         r"constraint|duplicate key",
     ),
     _mechanism(
         "bad_serialization",
-        "format_changed header_changed check_removed value_changed endpoint_changed dependency_major dependency_minor",
+        "format_changed literal_changed header_changed check_removed value_changed endpoint_changed dependency_major dependency_minor",
         r"pars(e|ing)|unmarshal|deseriali|decode|invalid (json|character|format|type|utf|date|timestamp)|schema|unexpected "
         r"(token|end|field|type)|malformed|415|400|422|bad request|cannot convert|ClassCast|type mismatch|protobuf|avro",
     ),
@@ -197,12 +197,12 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "header_lost",
-        "header_changed auth_removed check_removed endpoint_changed",
+        "header_changed literal_changed auth_removed check_removed endpoint_changed",
         r"header|content-type|cors|cookie|x-[a-z]+|413|431|tenant|idempotency|trace ?context|missing .*(id|header)",
     ),
     _mechanism(
         "wrong_endpoint",
-        "endpoint_changed dns_changed network_policy_changed",
+        "endpoint_changed literal_changed dns_changed network_policy_changed",
         r"connection refused|no such host|unknown host|name resolution|dns|lookup|ECONNREFUSED|ENOTFOUND|404|not found|"
         r"no route|unreachable|reset by peer|wrong (region|bucket|topic)|NoSuchBucket|UnknownTopic",
         _CONFIG,
@@ -246,7 +246,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "feature_switched",
-        "switch_changed value_changed",
+        "switch_turned switch_changed value_changed",
         r"flag|feature|unsupported|not (enabled|implemented)|disabled|mode",
         _CONFIG,
     ),

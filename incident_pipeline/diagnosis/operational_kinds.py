@@ -44,6 +44,7 @@ KINDS: tuple[Kind, ...] = (
         _NEVER,
         "Calls to the cloud provider fail in one region",
         "Fail over to another region",
+        2.6,
     ),
     _kind(
         "third_party_outage",
@@ -53,6 +54,7 @@ KINDS: tuple[Kind, ...] = (
         r"provider|third.?party|vendor|external",
         "An outside provider answers with errors",
         "Fail over to another provider, or degrade without it",
+        2.6,
     ),
     _kind(
         "dns_failure",
@@ -120,7 +122,7 @@ KINDS: tuple[Kind, ...] = (
         r"quota",
         "A quota is used up",
         "Raise the quota, or shed load",
-        1.6,
+        2.5,
     ),
     _kind(
         "traffic_surge",
@@ -129,7 +131,16 @@ KINDS: tuple[Kind, ...] = (
         _NEVER,
         "More traffic than the service can carry",
         "Scale out, or limit the traffic",
-        1.4,
+        2.3,
+    ),
+    _kind(
+        "clock_skew",
+        _EXTERNAL,
+        r"clock (skew|drift|jump)|ntp|time (drift|jump)|used before issued|issued in the future|leap second",
+        r"clock|ntp|time_offset",
+        "The clocks of hosts have drifted apart",
+        "Set the clock of the host right, or take it out",
+        2.8,
     ),
     _kind(
         "bad_data",

@@ -1,4 +1,5 @@
-"""Changes against failures that they could, and could not, have caused: each scenario small and written for this test."""
+# ruff: noqa: E501  (diffs and log lines stand as they are)
+"""Changes against failures that they could, and could not, have caused: small scenarios, written for this test."""
 
 from __future__ import annotations
 
@@ -82,6 +83,87 @@ CASES = {
         ("write rate exceeded: throttled by the table", "too many requests: throttling settle job"),
     ),
 }
+CASES |= {
+    "endpoint": Case(
+        "-  ledger_url: http://ledger.prod.svc:8080\n+  ledger_url: http://ledger-v2.prod.svc:8080",
+        ("services/payments/config/app.yaml",),
+        ("dial tcp: lookup ledger-v2.prod.svc: no such host",),
+    ),
+    "auth": Case(
+        '-\treq.Header.Set("Authorization", "Bearer "+token)\n+\treq.Header.Set("X-Auth", token)',
+        ("pkg/httpclient/auth.go",),
+        ("upstream ledger returned 401 unauthorized: missing bearer token",),
+    ),
+    "retries": Case(
+        "-var policy = Retry{Max: 3, Backoff: 200 * time.Millisecond}\n+var policy = Retry{Max: 50}",
+        ("pkg/retry/policy.go",),
+        ("ledger overloaded: too many requests, retry storm", "429 too many requests from ledger"),
+    ),
+    "regex": Case(
+        '-\treturn strings.Contains(s, "@")\n+\treturn regexp.MustCompile(`^(([a-z])+.)+[A-Z]([a-z])+$`).MatchString(s)',
+        ("services/payments/validate/email.go",),
+        ("worker stuck in validation for 30s, cpu saturated", "request timeout: handler did not finish, cpu at 100%"),
+    ),
+    "index": Case(
+        "-CREATE INDEX idx_orders_customer ON orders(customer_id);\n+DROP INDEX idx_orders_customer;",
+        ("payments/migrations/0077.sql",),
+        ("slow query: SELECT * FROM orders WHERE customer_id took 8200 ms (seq scan)", "statement timeout on orders"),
+    ),
+    "threads": Case(
+        "-  worker_threads: 64\n+  worker_threads: 2",
+        ("services/payments/config/server.yaml",),
+        ("request queue full: 2 workers busy, backlog 900",),
+    ),
+    "nplus1": Case(
+        '-    orders = Order.objects.select_related("customer").all()\n+    orders = Order.objects.all()\n+    for o in orders:\n+        o.customer = db.fetch_customer(o.customer_id)',
+        ("payments/views/orders.py",),
+        ("database connection pool exhausted: 1200 queries in one request", "slow queries: orders view"),
+    ),
+    "rename": Case(
+        '-\tAmount int `json:"amount"`\n+\tAmount int `json:"amountCents"`',
+        ("pkg/api/charge.go",),
+        ("cannot unmarshal charge: unexpected field amountCents", "400 bad request: missing field amount"),
+    ),
+    "cert": Case(
+        "-  ca_bundle: /etc/ssl/internal-ca.pem\n+  ca_bundle: /etc/ssl/certs.pem",
+        ("services/payments/config/tls.yaml",),
+        ("x509: certificate signed by unknown authority",),
+    ),
+    "ratelimit": Case(
+        "-  rate_limit_rps: 500\n+  rate_limit_rps: 50",
+        ("services/payments/config/limits.yaml",),
+        ("rate limit exceeded: 429 for tenant 12", "request rejected by limiter (50 rps)"),
+    ),
+    "goroutine": Case(
+        "-\tsem <- struct{}{}\n-\tdefer func() { <-sem }()\n+\tgo func() { process(job) }()",
+        ("services/payments/worker.go",),
+        ("runtime: out of memory: cannot allocate; 250000 goroutines", "container OOMKilled"),
+        lead=60,
+    ),
+    "panic": Case(
+        "-\tif idx < len(items) {\n-\t\treturn items[idx], nil\n-\t}\n-\treturn Item{}, ErrNotFound\n+\treturn items[idx], nil",
+        ("services/payments/items.go",),
+        ("panic: runtime error: index out of range [5] with length 5",),
+    ),
+    "replicas": Case(
+        "-  replicas: 12\n+  replicas: 3",
+        ("deploy/payments/values.yaml",),
+        ("cpu saturated, request queue backlog growing", "503 no healthy upstream: overloaded"),
+    ),
+    "kafka": Case(
+        "-  max_poll_records: 500\n-  max_poll_interval_ms: 300000\n+  max_poll_records: 5000\n+  max_poll_interval_ms: 10000",
+        ("services/payments/config/consumer.yaml",),
+        (
+            "consumer left the group: max poll interval exceeded, rebalancing",
+            "consumer lag growing on topic settlements",
+        ),
+    ),
+    "feature": Case(
+        "-  use_new_ledger: false\n+  use_new_ledger: true",
+        ("services/payments/config/features.yaml",),
+        ("new ledger: unsupported currency XAU", "ledger write failed: not implemented"),
+    ),
+}
 
 
 def told(case: Case) -> Diagnosis:
@@ -138,6 +220,23 @@ NOT_A_CHANGE = {
         "Node pool-a-17 MemoryPressure; co-tenant working set 12GiB",
         "node pool-a-17 under heavy load, cpu contended by another pod",
     ),
+}
+NOT_A_CHANGE |= {
+    "surge": ("load shed: too many requests from crawler bot", "overloaded: flash sale traffic spike"),
+    "quota": ("RESOURCE_EXHAUSTED: quota exceeded for project payments", "daily limit reached for provider API"),
+    "baddata": (
+        "poison message in topic settlements: malformed record at offset 9912",
+        "cannot parse partner feed row: unexpected column count",
+    ),
+    "partition": ("packet loss 40% to zone b", "no route to host 10.2.3.4"),
+    "failover": ("database primary changed: failover in progress", "cannot execute INSERT in a read-only transaction"),
+    "spot": ("Node ip-10-1-2-3 is not ready: spot interruption", "NodeNotReady: pods evicted"),
+    "region": (
+        "s3 PutObject failed: InternalError region=eu-west-1",
+        "dynamodb PutItem failed: ServiceUnavailable region=eu-west-1",
+    ),
+    "credential": ("ExpiredToken: the security token included in the request has expired",),
+    "provider": ("upstream provider maps-api unavailable: 503", "vendor geocoder timed out after 5s"),
 }
 
 
