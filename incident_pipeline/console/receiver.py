@@ -24,6 +24,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from incident_pipeline.config import Scenario
+from incident_pipeline.connectors.slack_messages import challenge
+from incident_pipeline.connectors.webhooks import SIGNED, is_genuine
 from incident_pipeline.console.admission import Refused, admit
 from incident_pipeline.console.metrics import render
 from incident_pipeline.console.webhooks import Webhooks
@@ -102,9 +104,11 @@ class _Receiver:
         try:
             read = self._webhooks.reader(source)
             counted = source
-            admit(request, source, self._tokens)
-            body = await _body(request, self._limit)
-            accepted = await self._store(read(_parsed(body), self._now()))
+            parsed = _parsed(await self._admitted(request, source))
+            asked = challenge(parsed) if source == "slack" else None
+            if asked is not None:
+                return JSONResponse({"challenge": asked})
+            accepted = await self._store(read(parsed, self._now()))
         except NotFoundError as error:
             response = _sentence(404, error)
         except InputError as error:
@@ -119,6 +123,21 @@ class _Receiver:
             response = JSONResponse({"accepted": accepted}, status_code=202)
         self._answered[counted, response.status_code] += 1
         return response
+
+    async def _admitted(self, request: Request, source: str) -> bytes:
+        """The body of a request that is let in: by its source's signature where it carries one, else by its token.
+
+        Raises:
+            Refused: 401, 403 or 413.
+        """
+        secret = self._tokens.get(source)
+        if secret is None or source not in SIGNED or "authorization" in request.headers:
+            admit(request, source, self._tokens)
+            return await _body(request, self._limit)
+        body = await _body(request, self._limit)
+        if not is_genuine(source, request.headers, body, (secret,), self._now().timestamp()):
+            raise Refused(401, f"the signature of source {source} is missing, wrong or too old; check its secret")
+        return body
 
     async def health(self, _request: Request) -> Response:
         """Try what a webhook would need: a commit."""

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from incident_pipeline.config import Alerts
-from incident_pipeline.connectors.alertmanager import alerts_from_webhook
 from incident_pipeline.connectors.custom import alerts_from_custom, compiled_mapping
+from incident_pipeline.connectors.webhooks import READERS, reader
 from incident_pipeline.errors import NotFoundError
 from incident_pipeline.models import Alert
 
@@ -20,19 +20,19 @@ Reader = Callable[[Any, datetime], list[Alert]]
 """A parsed body and when it came; raises InputError."""
 
 
-def _alertmanager(body: Any, received_at: datetime) -> list[Alert]:
-    return alerts_from_webhook(body, received_at=received_at)
-
-
-def _custom(body: Any, received_at: datetime) -> list[Alert]:
-    return alerts_from_custom(body, received_at=received_at)
+def _built_in(source: str, body: Any, received_at: datetime) -> list[Alert]:
+    found = reader(source)
+    if found is None:
+        raise NotFoundError(f"there is nobody who reads webhooks of {source}")
+    return found(body, received_at=received_at)
 
 
 def _mapped(mapping: dict[str, str], source: str, body: Any, received_at: datetime) -> list[Alert]:
     return alerts_from_custom(body, mapping, source=source, received_at=received_at)
 
 
-BUILT_IN: dict[str, Reader] = {"alertmanager": _alertmanager, "custom": _custom}
+BUILT_IN: dict[str, Reader] = {name: partial(_built_in, name) for name in READERS}
+"""Sources whose own payloads are understood; a mapping in the configuration takes a source's place."""
 
 
 class Webhooks:

@@ -160,12 +160,12 @@ def test_a_mapping_that_is_wrong_is_found_at_the_start(place: Place) -> None:
     ("path", "words"),
     [
         ("/webhooks/nobody", "taken for: alertmanager, custom"),
-        ("/webhooks/pagerduty", "alerts.sources.pagerduty.mapping"),
+        ("/webhooks/shop", "alerts.sources.shop.mapping"),
         ("/webhooks/off", "alerts.sources.off.enabled"),
     ],
 )
 def test_an_unknown_source_is_answered_with_a_sentence(place: Place, path: str, words: str) -> None:
-    app = place.app(alerts={"sources": {"pagerduty": {}, "off": {"enabled": False, "mapping": {"title": "t"}}}})
+    app = place.app(alerts={"sources": {"shop": {}, "off": {"enabled": False, "mapping": {"title": "t"}}}})
     answer = place.post(ALERT, path, app)
     assert answer.status == 404
     assert words in answer.json["error"]
