@@ -15,6 +15,7 @@ from assets.partitions import incident_partitions
 from incident_pipeline.application import Application
 from incident_pipeline.errors import StoreError
 from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.memory import begin
 from incident_pipeline.models import Alert, AlertStatus, Diagnosis, Materialization, StatusUpdate
 
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -49,6 +50,7 @@ def replay(application: Application, path: Path, *, until: timedelta | None = No
     folder = load_folder(path)
     as_of = folder.as_of if until is None else folder.incident.started_at + until
     incident_id = application.inbox.adopt(_alerts_until(folder, as_of), _now(), str(path.absolute()))
+    begin(application.knowledge_base, application.scenario.knowledge_base)
     with open_instance(application) as instance:
         instance.add_dynamic_partitions(str(incident_partitions.name), [incident_id])
         run_id = _run(instance, application, RESPOND, incident_id, as_of)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.dead_runs import end_dead_runs
-from assets.jobs import close_out, respond
+from assets.jobs import close_out, index_knowledge_base, respond
 from assets.partitions import incident_partitions
 from assets.resources import Responder
 from incident_pipeline.dispatch import CLAIM_TAG, run_tags, take_claims
+from incident_pipeline.memory import sources_state
 from incident_pipeline.storage.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -59,6 +60,17 @@ def dead_runs(context: dg.SensorEvaluationContext, responder: Responder) -> dg.S
     return dg.SkipReason(f"ended {', '.join(ended)}" if ended else "no dead runs")
 
 
+@dg.sensor(job=index_knowledge_base, default_status=RUNNING, minimum_interval_seconds=60)
+def knowledge_base_sources(context: dg.SensorEvaluationContext, responder: Responder) -> dg.RunRequest | dg.SkipReason:
+    """Reads the sources of the knowledge base again when one of their files has changed."""
+    state = sources_state(responder.application.scenario.knowledge_base)
+    responder.application.close()
+    if state == context.cursor:
+        return dg.SkipReason("no source has changed")
+    context.update_cursor(state)
+    return dg.RunRequest(run_key=None)
+
+
 @dg.run_failure_sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
 def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> None:
     """The responder itself has failed: the claim goes back, and the inbox keeps it where `incidents list` shows it."""
@@ -71,4 +83,4 @@ def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> No
         application.close()
 
 
-all_sensors = [alerts_and_resolutions, dead_runs, failed_runs]
+all_sensors = [alerts_and_resolutions, dead_runs, knowledge_base_sources, failed_runs]

@@ -5,8 +5,10 @@ Belongs here: an incident as a signature, as a query and as a document. How the 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from incident_pipeline.config import KnowledgeBaseSettings
 from incident_pipeline.errors import ConfigurationError
@@ -25,6 +27,8 @@ from incident_pipeline.models import (
 from kb import Document, IncidentSignature, KnowledgeBase
 
 RUNBOOKS_SUGGESTED = 3
+LEAST_PROBABILITY = 0.3
+"""A runbook that is less likely to apply costs more attention than it saves."""
 PATTERNS_COMPARED = 20
 SERIES_COMPARED = 20
 CHANGE_WINDOW = timedelta(hours=1)
@@ -94,6 +98,7 @@ def suggest_runbooks(
             snippet=hit.snippet,
         )
         for hit in found
+        if hit.probability >= LEAST_PROBABILITY
     ]
     return tuple([*named, *searched][:RUNBOOKS_SUGGESTED])
 
@@ -161,6 +166,24 @@ def read_sources(knowledge_base: KnowledgeBase, settings: KnowledgeBaseSettings)
         "unchanged": added.unchanged,
         "skipped files": len(reading.skipped),
     }
+
+
+def begin(knowledge_base: KnowledgeBase, settings: KnowledgeBaseSettings) -> None:
+    """Read the sources of a knowledge base that knows nothing yet, so that the first incident finds something."""
+    if not knowledge_base.documents:
+        read_sources(knowledge_base, settings)
+
+
+def sources_state(settings: KnowledgeBaseSettings) -> str:
+    """What changes whenever a file of the configured sources does; cheap enough to be asked every minute."""
+    digest = hashlib.sha256()
+    for source in map(Path, settings.sources):
+        files = sorted(source.rglob("*")) if source.is_dir() else [source]
+        for file in files:
+            if file.is_file():
+                state = file.stat()
+                digest.update(f"{file}\0{state.st_mtime_ns}\0{state.st_size}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _question(incident: Incident, diagnosis: Diagnosis, symptoms: Symptoms) -> str:

@@ -24,6 +24,7 @@ def up(
     """
     from assets.instance import prepare_storage
     from assets.keepalive import kept_open
+    from incident_pipeline.memory import begin
     from incident_pipeline.supervision import Ports, supervise
 
     application = context.application()
@@ -38,5 +39,6 @@ def up(
     for missing in application.missing:
         note(missing.sentence)
     prepare_storage(application)
+    begin(application.knowledge_base, application.scenario.knowledge_base)
     with kept_open(application.dagster_home):
         supervise(application, ports, on_ready=lambda receiver, ui: print_text(f"ready: {receiver} {ui}"))
