@@ -89,6 +89,10 @@ class AlertFeed(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
 
 @dataclass(frozen=True)
 class SourceSettings:
