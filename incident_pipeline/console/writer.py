@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from incident_pipeline.errors import StoreError
@@ -20,7 +20,7 @@ from incident_pipeline.models import Alert
 LOG = logging.getLogger(__name__)
 
 HEARTBEAT = "receiver"
-HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_EVERY = timedelta(seconds=10)
 MAX_BATCH = 2_000
 """Alerts in one transaction, so that the dispatcher never waits long behind it."""
 MAX_WAITING = 50_000
@@ -57,6 +57,7 @@ class Writer:
         self._waiting = 0
         self._changed = threading.Condition()
         self._stopping = False
+        self._last_sign: datetime | None = None
         self._thread = threading.Thread(target=self._loop, name="inbox-writer", daemon=True)
 
     def start(self) -> None:
@@ -100,7 +101,7 @@ class Writer:
         """What waits now, up to a batch; an empty one when nothing came for a while; None at the end."""
         with self._changed:
             if not self._queue and not self._stopping:
-                self._changed.wait(HEARTBEAT_SECONDS)
+                self._changed.wait(HEARTBEAT_EVERY.total_seconds())
             if not self._queue:
                 return None if self._stopping else []
             batch: list[_Waiting] = []
@@ -114,6 +115,22 @@ class Writer:
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         now = self._now()
+        rows, good = self._prepared(batch, now)
+        try:
+            if rows:
+                self._inbox.accept_rows(rows)
+            self._give_sign(now, asked=not rows)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            LOG.error("alerts cannot be stored: %s", error)
+            for waiting in good:
+                _answer(waiting, error=error)
+            return
+        for waiting in good:
+            _answer(waiting)
+        if rows:
+            self._wake()
+
+    def _prepared(self, batch: Sequence[_Waiting], now: datetime) -> tuple[list[dict[str, Any]], list[_Waiting]]:
         rows: list[dict[str, Any]] = []
         good: list[_Waiting] = []
         for waiting in batch:
@@ -123,23 +140,18 @@ class Writer:
                 _answer(waiting, error=error)
             else:
                 good.append(waiting)
+        return rows, good
+
+    def _give_sign(self, now: datetime, asked: bool) -> None:
+        if asked or self._last_sign is None or now - self._last_sign >= HEARTBEAT_EVERY:
+            self._inbox.heartbeat(HEARTBEAT, now)
+            self._last_sign = now
+
+    def _wake(self) -> None:
         try:
-            if rows:
-                self._inbox.accept_rows(rows)
-            else:
-                self._inbox.heartbeat(HEARTBEAT, now)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            LOG.error("alerts cannot be stored: %s", error)
-            for waiting in good:
-                _answer(waiting, error=error)
-            return
-        for waiting in good:
-            _answer(waiting)
-        if rows:
-            try:
-                self._on_accepted()
-            except Exception:
-                LOG.exception("the dispatcher could not be woken; it looks by itself")
+            self._on_accepted()
+        except Exception:
+            LOG.exception("the dispatcher could not be woken; it looks by itself")
 
 
 def _answer(waiting: _Waiting, error: BaseException | None = None) -> None:

@@ -38,9 +38,7 @@ def adopt_rows(
     name = name_of(first)
     found = connection.execute(sa.select(incidents.c.replayed_from).filter_by(incident_id=name)).first()
     if found is not None and found.replayed_from is None and replayed_from is not None:
-        raise InputError(
-            f"{name} was received here and is no replay; replay its folder with another --data-dir"
-        )
+        raise InputError(f"{name} was received here and is no replay; replay its folder with another --data-dir")
     own = {digest(name, row["delivery"]): row for row in rows}
     upsert(connection, alerts, [{**row, "delivery": key, "incident_id": name} for key, row in own.items()])
     if found is None:

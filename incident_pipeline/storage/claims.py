@@ -6,8 +6,6 @@ Does not belong here: starting runs.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,23 +14,16 @@ import sqlalchemy as sa
 from incident_pipeline.durations import format_duration
 from incident_pipeline.errors import NotFoundError
 from incident_pipeline.models import IncidentStatus, Severity
+from incident_pipeline.storage.claim_choice import due_now, most_urgent
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.due import CLOSE_OUT, NOTHING_DUE, RESPOND, change, due, is_first, over
 from incident_pipeline.storage.inbox_base import ENDED, InboxBase, Row, count, incident_row, moment_of, note, stamp
-from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alerts, claims, incidents, runs
+from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, claims, runs
 
-REPEATED_PER_MINUTE = 6
-"""Repeated diagnoses of all incidents together; first ones are never held back by this."""
 MAX_FAILURES = 5
 """Failed runs in a row after which an incident is given up, visibly."""
 MAX_LOSSES = 20
 """Runs in a row whose process died: the machine's fault more often than the incident's, so more patience."""
-STORM_RATE = 5
-"""This many alerts within the last second are a storm: an incident that still grows waits."""
-SETTLE_SECONDS = 0.5
-SETTLE_AT_MOST = 3.0
-AGING_SECONDS = 10.0
-"""Waiting this long counts like one level of severity, so that a storm of P1 never starves a P3."""
 
 
 class Claim(NamedTuple):
@@ -55,12 +46,12 @@ class Claims(InboxBase):
         """Claim incidents that wait, most urgent first, so that at most `limit` leases live over all processes."""
         at = stamp(now)
         with self._database.read() as connection:
-            if connection.execute(_due(at).limit(1)).first() is None:
+            if connection.execute(due_now(at).limit(1)).first() is None:
                 return []
         with self._database.write() as connection:
             live = claims.c.state.in_(LIVE_CLAIM_STATES) & (claims.c.lease_until > at)
             free = limit - connection.execute(sa.select(sa.func.count()).select_from(claims).where(live)).scalar_one()
-            chosen = _chosen(connection, at, free) if free > 0 else []
+            chosen = most_urgent(connection, at, free) if free > 0 else []
             return [_take(connection, row, at, lease) for row in chosen]
 
     def launched(self, claim_id: str, run_id: str, now: datetime) -> None:
@@ -158,42 +149,6 @@ class Claims(InboxBase):
                 reason = f"update after {format_duration(timedelta(seconds=update))}"
                 change(connection, incident, due(incident, incident["received_at"] + update, RESPOND, reason))
                 return
-
-
-def _due(at: float) -> sa.Select[Any]:
-    live = sa.select(claims.c.claim_id).where(
-        claims.c.incident_id == incidents.c.incident_id, claims.c.state.in_(LIVE_CLAIM_STATES)
-    )
-    audible = incidents.c.muted_until.is_(None) | (incidents.c.muted_until <= at)
-    # a replayed incident is run by whoever replays it
-    real = incidents.c.replayed_from.is_(None)
-    return incidents.select().where(incidents.c.due_at <= at, audible, real, ~live.exists())
-
-
-def _chosen(connection: sa.Connection, at: float, free: int) -> Sequence[Row]:
-    """The incidents to run now: first diagnoses, then closing out, then what may be repeated."""
-    waiting = connection.execute(_due(at)).mappings().all()
-    pouring = Counter(
-        connection.execute(sa.select(alerts.c.incident_id).where(alerts.c.received_at > at - 1.0)).scalars()
-    )
-    storm = pouring.total() >= STORM_RATE
-    first = [row for row in waiting if is_first(row)]
-    settled = [row for row in first if not (storm and _still_grows(row, at))]
-    closing = [row for row in waiting if row["due_job"] == CLOSE_OUT]
-    again = [] if first else [row for row in waiting if row["due_job"] == RESPOND and not is_first(row)]
-    recent = sa.select(sa.func.count()).select_from(claims).where(claims.c.again, claims.c.claimed_at > at - 60)
-    allowed = max(REPEATED_PER_MINUTE - connection.execute(recent).scalar_one(), 0)
-
-    def urgency(row: Row) -> tuple[float, int, float]:
-        level = int(row["severity"][1:]) - (at - row["due_since"]) // AGING_SECONDS
-        return max(level, 1), pouring[row["incident_id"]], row["received_at"]
-
-    ordered = [*sorted(settled, key=urgency), *sorted(closing, key=urgency), *sorted(again, key=urgency)[:allowed]]
-    return ordered[:free]
-
-
-def _still_grows(row: Row, at: float) -> bool:
-    return bool(row["newest_received_at"] > at - SETTLE_SECONDS and row["due_since"] > at - SETTLE_AT_MOST)
 
 
 def _take(connection: sa.Connection, row: Row, at: float, lease: timedelta) -> Claim:

@@ -115,7 +115,10 @@ def test_splitting_what_is_over_has_both_parts_closed_out(intake: Intake) -> Non
     intake.run(6)
     intake.inbox.resolve(intake.only, WHO, at(10))
     new = intake.inbox.split(intake.only, ["b"], WHO, at(20))
-    assert [(claim.incident_id == new, claim.job) for claim in intake.run(21)] == [(True, "respond"), (False, "close_out")]
+    assert [(claim.incident_id == new, claim.job) for claim in intake.run(21)] == [
+        (True, "respond"),
+        (False, "close_out"),
+    ]
     assert [(claim.incident_id == new, claim.job) for claim in intake.run(23)] == [(True, "close_out")]
 
 
