@@ -14,6 +14,7 @@ from assets.partitions import incident_partitions
 from assets.resources import Responder
 from incident_pipeline.dispatch import CLAIM_TAG, run_tags, take_claims
 from incident_pipeline.memory import sources_state
+from incident_pipeline.polling import poll
 from incident_pipeline.storage.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -50,6 +51,21 @@ def alerts_and_resolutions(
 
 
 @dg.sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def polled_alerts(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SkipReason:
+    """Asks the alert sources that have a key; where each goes on is kept only once its alerts are stored."""
+    application, now = responder.application, responder.now()
+    try:
+        found = poll(application.scenario, context.cursor, now)
+        accepted = application.inbox.accept(found.alerts, now) if found.alerts else 0
+    finally:
+        application.close()
+    context.update_cursor(found.cursor)
+    for source, problem in (found.problems or {}).items():
+        context.log.warning("%s: %s", source, problem)
+    return dg.SkipReason(f"{accepted} alerts from {', '.join(found.asked)}" if found.asked else "no source is due")
+
+
+@dg.sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
 def dead_runs(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SkipReason:
     """Ends runs whose process has died, so that their incidents are claimed again."""
     application = responder.application
@@ -83,4 +99,4 @@ def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> No
         application.close()
 
 
-all_sensors = [alerts_and_resolutions, dead_runs, knowledge_base_sources, failed_runs]
+all_sensors = [alerts_and_resolutions, polled_alerts, dead_runs, knowledge_base_sources, failed_runs]
