@@ -128,8 +128,8 @@ class MiniLM:
             result[rows] = self._forward([encoded[row] for row in rows])
 
         with self._threads.limit(limits=1, user_api="blas"):
-            if len(packs) == 1:
-                fill(packs[0])
+            if len(packs) <= 1:
+                list(map(fill, packs))
             else:
                 with ThreadPoolExecutor(min(len(packs), os.cpu_count() or 1)) as pool:
                     list(pool.map(fill, packs))

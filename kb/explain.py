@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from kb.documents import Document
 from kb.tokens import terms, words
 
 _SNIPPET_LENGTH = 240
+_WORDS_SHOWN, _LONGEST_SHOWN = 4, 40
 _NEAR = 0.5
 """Unrelated texts of operations have a cosine of about 0.2 to 0.4."""
 
 
-def reasons(document: Document, query: set[str], rarity: Callable[[str], float], meaning: float) -> tuple[str, ...]:
-    """Sentences that say what a query and a document share, the strongest first."""
+def reasons(document: Document, shared: Sequence[str], written: Mapping[str, str], meaning: float) -> tuple[str, ...]:
+    """Sentences that say what a query and a document share, the strongest first.
+
+    Args:
+        document: what was found.
+        shared: the query's telling terms that it has, the rarest first.
+        written: every term of the query, as the query writes it.
+        meaning: the cosine of the query to its nearest chunk.
+    """
     found = []
     title = set(terms(document.title))
-    if title and title <= query:
+    if title and title <= written.keys():
         found.append(f'its title, "{document.title}", is in the query')
-    labels = [label for label in document.labels if (parts := set(terms(label))) and parts <= query]
+    labels = [label for label in document.labels if (parts := set(terms(label))) and parts <= written.keys()]
     if labels:
         found.append(f"it is about {', '.join(labels[:3])}")
-    services = [service for service in document.services if (parts := set(terms(service))) and parts <= query]
+    services = [service for service in document.services if (parts := set(terms(service))) and parts <= written.keys()]
     if services:
         found.append(f"same service: {', '.join(services[:3])}")
-    shared = {term for term in terms(f"{document.title}\n{document.text}") if term in query and rarity(term) > 1.0}
-    rare = sorted(shared, key=lambda term: (-rarity(term), term))[:4]
-    if rare:
-        written = _as_written(rare, f"{document.title}\n{document.text}")
-        found.append("shares " + ", ".join(f'"{word}"' for word in written))
+    if shared:
+        as_written = dict.fromkeys(written.get(term, term) for term in shared[:_WORDS_SHOWN])
+        found.append("shares " + ", ".join(f'"{word}"' for word in as_written))
     if meaning >= _NEAR:
         found.append("means nearly the same" if meaning >= 0.7 else "is about a similar thing")
     return tuple(found) or ("shares common words only",)
 
 
-def _as_written(wanted: Sequence[str], text: str) -> list[str]:
-    """Terms as the document writes them."""
-    written: dict[str, str] = {}
+def as_written(text: str) -> dict[str, str]:
+    """Each term of a text with the word that it comes from."""
+    found: dict[str, str] = {}
     for word, parts in words(text):
         for part in parts:
-            if part in wanted and part not in written:
-                written[part] = word
-        if len(written) == len(wanted):
-            break
-    return list(dict.fromkeys(written.get(term, term) for term in wanted))
+            found.setdefault(part, word if len(parts) == 1 or len(word) <= _LONGEST_SHOWN else part)
+    return found
 
 
 def excerpt(text: str, query: set[str], length: int = _SNIPPET_LENGTH) -> str:

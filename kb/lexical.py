@@ -179,28 +179,32 @@ class LexicalIndex:
             held[self._index.documents[span]] += self.rarity[number]
         return held[rows] / np.float32(query.mass)
 
-    def pairs(self, query: Query, rows: Sequence[int] | Rows) -> tuple[FloatArray, FloatArray]:
+    def shared(self, query: Query, row: int) -> list[str]:
+        """The query's terms that a document has, the rarest first."""
+        begin, end = self._index.document_starts[row], self._index.document_starts[row + 1]
+        found = query.numbers[np.isin(query.numbers, self._index.sequence[begin:end])]
+        return [self._index.terms[number] for number in found[np.argsort(-self.rarity[found], kind="stable")]]
+
+    def pairs(self, query: Query, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """How much of the query's neighbouring word pairs each document has in its text, and in its title; 0 to 1."""
         codes, weights = self._pair_codes(query)
-        in_text, in_title = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
-        if not len(codes):
-            return in_text, in_title
-        total, average = weights.sum(), float(self._lengths.mean())
-        for place, row in enumerate(rows):
-            begin, end = self._index.document_starts[row], self._index.document_starts[row + 1]
-            document = self._index.sequence[begin:end].astype(np.int64)
-            found = _codes(document, len(self._index.terms))
-            at = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
-            hits = np.nonzero(codes[at] == found)[0]
-            if not len(hits):
-                continue
-            counts = np.bincount(at[hits], minlength=len(codes))
-            normal = _PAIR_K1 * (0.25 + 0.75 * self._lengths[row] / average)
-            in_text[place] = (weights * counts / (counts + normal)).sum() / total
-            title_end = int(np.argmax(document == SEPARATOR))
-            titled = np.unique(at[hits[hits < title_end]])
-            in_title[place] = weights[titled].sum() / total
-        return in_text, in_title
+        if not len(codes) or not len(rows):
+            return np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+        starts, ends = self._index.document_starts[rows], self._index.document_starts[np.add(rows, 1)]
+        sequence = np.concatenate([self._index.sequence[a:b] for a, b in zip(starts, ends, strict=True)])
+        place = np.repeat(np.arange(len(rows)), ends - starts)
+        parts = np.cumsum(sequence == SEPARATOR) - 2 * place
+        found = _codes(sequence.astype(np.int64), len(self._index.terms))
+        at = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
+        hits = np.nonzero(codes[at] == found)[0]
+        shape = (len(rows), len(codes))
+        cells = place[hits] * len(codes) + at[hits]
+        counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        titled = np.bincount(cells[parts[hits] == 0], minlength=shape[0] * shape[1]).reshape(shape) > 0
+        normal = _PAIR_K1 * (0.25 + 0.75 * self._lengths[rows] / float(self._lengths.mean()))
+        shares = weights / weights.sum()
+        in_text = (counts / (counts + normal[:, None])) @ shares
+        return in_text.astype(np.float32), (titled @ shares).astype(np.float32)
 
     def _pair_codes(self, query: Query) -> tuple[Rows, FloatArray]:
         """The query's pairs of neighbouring known terms as sorted numbers, and how rare each is."""

@@ -6,7 +6,7 @@ version of the knowledge base in memory and never changes; `base.py` makes a new
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kb.documents import SearchResult
-from kb.explain import excerpt, reasons
+from kb.explain import as_written, excerpt, reasons
 from kb.lexical import LexicalIndex, Query
 from kb.ranking import Signals, probabilities, utilities, weights_for
 from kb.store import Contents
@@ -27,6 +27,9 @@ _BY_WORDS, _BY_MEANING = 60, 20
 """How many documents are looked at closely."""
 _UNRELATED = 0.3
 """A document that shares no word with the query and is no nearer in meaning than this is not a result."""
+_TELLING = 1.0
+"""A rarer term than this is worth naming as a reason."""
+_CHUNKS_READ = 3
 _MOST_QUERY_TERMS = 512
 
 
@@ -75,7 +78,7 @@ class Searcher:
         query_terms = terms(text)[:_MOST_QUERY_TERMS]
         if not self._documents or not query_terms or limit < 1:
             return []
-        query = self._lexical.query(query_terms)
+        query, query_set = self._lexical.query(query_terms), set(query_terms)
         scores = self._scores(query, text)
         allowed = self._allowed(since, before)
         found: list[_Found] = []
@@ -84,7 +87,8 @@ class Searcher:
             if inside.any():
                 found.extend(self._ranked(query, scores, inside, group, limit))
         found.sort(key=lambda item: -item.probability)
-        return [self._result(item, set(query_terms), scores) for item in found[:limit]]
+        written = {term: word for term, word in as_written(text).items() if term in query_set}
+        return [self._result(item, query, written, scores) for item in found[:limit]]
 
     def signals(self, text: str, kind: str) -> tuple[list[str], Signals]:
         """What a ranking within one kind is made of: the candidates' ids and their signals, for fitting weights."""
@@ -160,9 +164,10 @@ class Searcher:
             covered=self._lexical.covered(query, rows),
         )
 
-    def _result(self, found: _Found, query: set[str], scores: _Scores) -> SearchResult:
+    def _result(self, found: _Found, query: Query, written: dict[str, str], scores: _Scores) -> SearchResult:
         document = self._documents[found.row]
-        heading, snippet, line = self._snippet(found.row, query, scores.chunk_meaning)
+        heading, snippet, line = self._snippet(found.row, set(written), scores.chunk_meaning)
+        shared = [term for term in self._lexical.shared(query, found.row) if self._lexical.idf(term) > _TELLING]
         return SearchResult(
             id=document.id,
             kind=document.kind,
@@ -173,7 +178,7 @@ class Searcher:
             heading=heading,
             source=document.source,
             date=document.date,
-            why=reasons(document, query, self._lexical.idf, found.meaning),
+            why=reasons(document, shared, written, found.meaning),
             line=line,
         )
 
@@ -188,7 +193,10 @@ class Searcher:
             held = sum(self._lexical.idf(term) for term in set(terms(self._chunks[at].text)) & query)
             return held / mass + (0.5 * float(chunk_meaning[at]) if chunk_meaning is not None else 0.0)
 
-        best = self._chunks[max(range(start, end), key=value)]
+        places: Sequence[int] = range(start, end)
+        if chunk_meaning is not None and end - start > _CHUNKS_READ:
+            places = [start + int(at) for at in np.argpartition(-chunk_meaning[start:end], _CHUNKS_READ)[:_CHUNKS_READ]]
+        best = self._chunks[max(places, key=value)]
         return best.heading, excerpt(best.text, query), best.line
 
     @property
