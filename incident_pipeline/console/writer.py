@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ LOG = logging.getLogger(__name__)
 
 HEARTBEAT = "receiver"
 HEARTBEAT_EVERY = timedelta(seconds=10)
+GATHER_SECONDS = 0.004
 MAX_BATCH = 2_000
 """Alerts in one transaction, so that the dispatcher never waits long behind it."""
 MAX_WAITING = 50_000
@@ -96,6 +98,9 @@ class Writer:
             if batch is None:
                 return
             self._write(batch)
+            # alerts that come thick and fast share a commit; a lone one never waits for company
+            if self._queue:
+                time.sleep(GATHER_SECONDS)
 
     def _next_batch(self) -> list[_Waiting] | None:
         """What waits now, up to a batch; an empty one when nothing came for a while; None at the end."""
