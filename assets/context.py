@@ -67,6 +67,7 @@ def evidence(
         application.scenario,
         responder.clock,
         catalogue=application.catalogue,
+        circuits=None if folder else application.circuits,
     )
     responder.versions.write(context.partition_key, {k.value: gathered[k] for k in kinds}, code_versions(context))
     for kind in kinds:

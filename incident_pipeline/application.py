@@ -17,6 +17,7 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.config_file import MissingVariable, load_scenario
 
 if TYPE_CHECKING:
+    from incident_pipeline.circuits import Circuits
     from incident_pipeline.connectors.base import Source
     from incident_pipeline.models import EvidenceKind, Service
     from incident_pipeline.storage.inbox import Inbox
@@ -108,6 +109,13 @@ class Application:
         from incident_pipeline.connectors.registry import build_sources, folder_sources
 
         return folder_sources(folder) if folder else build_sources(self.scenario)
+
+    @cached_property
+    def circuits(self) -> Circuits:
+        """Which sources are left alone for a while, shared by all runs."""
+        from incident_pipeline.storage.circuit_store import CircuitStore
+
+        return CircuitStore(self.data_dir / "inbox.sqlite")
 
     def close(self) -> None:
         """Let go of what was opened."""

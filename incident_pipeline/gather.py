@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from incident_pipeline.circuits import Circuits
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.base import Question, Source
+from incident_pipeline.connectors.registry import UnavailableSource
 from incident_pipeline.envelopes import gathered, unavailable
 from incident_pipeline.errors import SourceError
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Gathered, Incident, Service, Window
@@ -36,6 +38,7 @@ async def gather(
     as_of: datetime,
     *,
     catalogue: Sequence[Service] = (),
+    circuits: Circuits | None = None,
     clock: Clock = time.monotonic,
 ) -> dict[EvidenceKind, Gathered[Any]]:
     """Ask all sources of the kinds at the same time; the wait is that of the slowest.
@@ -47,6 +50,7 @@ async def gather(
         settings: lookbacks, deadlines, limits.
         as_of: the end of every window.
         catalogue: services that those of the incident depend on are asked about too; rows are told under its names.
+        circuits: sources that keep failing are not asked; None asks everybody.
         clock: seconds; measures how long each source took.
 
     Returns:
@@ -57,7 +61,12 @@ async def gather(
     questions = {kind: question_for(kind, incident, settings, as_of, catalogue) for kind in wanted}
     deadlines = {kind: deadline_of(kind, settings).total_seconds() for kind in wanted}
     asked = [(kind, source) for kind in wanted for source in sources.get(kind, ())]
-    answers = await asyncio.gather(*(_ask(source, questions[kind], deadlines[kind], clock) for kind, source in asked))
+    refusals = await asyncio.to_thread(circuits.refusals) if circuits else {}
+    answers = await asyncio.gather(
+        *(_ask(source, questions[kind], deadlines[kind], clock, refusals.get(source.name)) for kind, source in asked)
+    )
+    if circuits:
+        await asyncio.to_thread(circuits.record, _outcomes(asked, answers, refusals))
     envelopes: dict[EvidenceKind, list[Envelope[Any]]] = {kind: [] for kind in wanted}
     for (kind, _), envelope in zip(asked, answers, strict=True):
         envelopes[kind].append(envelope)
@@ -79,13 +88,16 @@ def gather_now(
     as_of: datetime,
     *,
     catalogue: Sequence[Service] = (),
+    circuits: Circuits | None = None,
     clock: Clock = time.monotonic,
 ) -> dict[EvidenceKind, Gathered[Any]]:
     """`gather` for callers that are not asynchronous; closes the sources at the end."""
 
     async def run() -> dict[EvidenceKind, Gathered[Any]]:
         try:
-            return await gather(kinds, sources, incident, settings, as_of, catalogue=catalogue, clock=clock)
+            return await gather(
+                kinds, sources, incident, settings, as_of, catalogue=catalogue, circuits=circuits, clock=clock
+            )
         finally:
             await close(sources)
 
@@ -158,7 +170,25 @@ def _services(incident: Incident, catalogue: Sequence[Service]) -> tuple[str, ..
     return tuple(dict.fromkeys((*incident.services, *next_ones)))[:MAX_SERVICES]
 
 
-async def _ask(source: Source, question: Question, deadline: float, clock: Clock) -> Envelope[Any]:
+def _outcomes(
+    asked: Sequence[tuple[EvidenceKind, Source]], answers: Sequence[Envelope[Any]], refusals: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Source -> why it failed; None where it answered at least one question. Who was not asked is left out."""
+    outcomes: dict[str, str | None] = {}
+    for (_, source), envelope in zip(asked, answers, strict=True):
+        if source.name in refusals or isinstance(source, UnavailableSource) or source.name == "folder":
+            continue
+        failed = envelope.error if envelope.status is EnvelopeStatus.UNAVAILABLE else None
+        known = outcomes.get(source.name, "")
+        outcomes[source.name] = None if failed is None or known is None else failed
+    return outcomes
+
+
+async def _ask(
+    source: Source, question: Question, deadline: float, clock: Clock, refusal: str | None = None
+) -> Envelope[Any]:
+    if refusal is not None:
+        return _failed(source, question, f"{source.name} was {refusal}").model_copy(update={"seconds": 0.0})
     started = clock()
     try:
         async with asyncio.timeout(deadline):
