@@ -198,3 +198,37 @@ def test_pages_without_an_end_are_given_up(case: Case) -> None:
     ask(case, handler, "3s")
     assert time.monotonic() - started < 5
     assert count < 1000
+
+
+@every_connector
+def test_numbers_as_texts_duplicates_and_unknown_words_do_no_harm(case: Case) -> None:
+    """Rows that are nearly right: what is read is told once, what is not is counted, nothing is raised."""
+    at = AROUND.isoformat()
+    row = {
+        **{"id": "7", "sha": "a" * 40, "monitor_id": "7", "number": "7", "ts": str(AROUND.timestamp()), "key": "x"},
+        **{"created_at": at, "createdAt": at, "startsAt": at, "timestamp": at, "committed_date": at, "updated_at": at},
+        **{
+            "status": "sideways",
+            "state": "sideways",
+            "result": "SIDEWAYS",
+            "severity": "sideways",
+            "urgency": "sideways",
+        },
+        **{"message": "outage", "title": "outage", "text": "outage", "name": "deploy", "labels": {}, "attributes": {}},
+        **{"last_triggered_ts": "1795444500", "values": [["1", "2"]], "metric": {}, "_source": {"@timestamp": at}},
+        **{"metadata": {"name": "x"}, "commit": {"committer": {"date": at}}, "Timestamps": ["1"], "Values": ["2"]},
+    }
+    rows = [row, row]
+    body: dict[str, Any] = dict.fromkeys(
+        ("data", "groups", "items", "incidents", "messages", "workflow_runs", "builds", "events", "MetricDataResults"),
+        rows,
+    )
+    body |= {"ok": True, "status": "success", "hits": {"hits": rows}, "change_events": rows}
+    for answer in (
+        body,
+        rows,
+        {**body, "data": {"result": rows, "attributes": {"series": rows, "times": [], "values": []}}},
+    ):
+        got = ask(case, lambda _, answer=answer: httpx.Response(200, json=answer))
+        for envelope in got.envelopes:
+            assert "the connector" not in (envelope.error or ""), envelope.error
