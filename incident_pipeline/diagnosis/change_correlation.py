@@ -50,7 +50,7 @@ def change_hypotheses(
     judged = {s.delivery.deployment.id for s in suspects if s.delivery.deployment and s.delivery.certain}
     found += _of_deployments(incident, evidence, symptoms, signature, judged)
     found += _of_flags(evidence.flag_changes.rows, symptoms, signature)
-    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description))[:MAX_HYPOTHESES])
+    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description, repr(h)))[:MAX_HYPOTHESES])
 
 
 def weigh_changes(
@@ -65,7 +65,7 @@ def weigh_changes(
         suspect_of(delivery, signature, services, common, len(changes), wanted)
         for delivery in deliveries(changes, evidence.deployments.rows)
     ]
-    return sorted(suspects, key=lambda s: (-round(s.score, 6), s.change.sha, _id(s.delivery.deployment)))
+    return sorted(suspects, key=lambda s: (-round(s.score, 6), repr(s.delivery)))
 
 
 def _id(deployment: Deployment | None) -> str:
@@ -75,7 +75,7 @@ def _id(deployment: Deployment | None) -> str:
 def _newest(changes: Sequence[CodeChange], moment: datetime) -> list[CodeChange]:
     """The changes that can matter, at most MAX_CHANGES, without those committed after the first sign."""
     possible = [c for c in changes if c.committed_at is None or c.committed_at <= moment + SKEW]
-    unique = {c.sha: c for c in sorted(possible, key=lambda c: (c.sha, c.message, c.diff or ""))}
+    unique = {c.sha: c for c in sorted(possible, key=repr)}
     ordered = sorted(unique.values(), key=lambda c: (c.committed_at is not None, c.committed_at or moment, c.sha))
     return ordered[-MAX_CHANGES:]
 
@@ -177,7 +177,7 @@ def _of_deployments(
     services = {s.service: s for s in symptoms.services}
     onset = symptoms.onset or signature.first_sign
     found = []
-    for deployment in sorted(evidence.deployments.rows, key=lambda d: d.id):
+    for deployment in sorted(evidence.deployments.rows, key=repr):
         began = deployment.started_at or deployment.finished_at
         symptom = services.get(deployment.service or "")
         if deployment.id in judged or began is None or symptom is None or began > onset + SKEW:
@@ -233,7 +233,7 @@ def _of_flags(flags: Sequence[FlagChange], symptoms: Symptoms, signature: FaultS
     """Flags turned shortly before the first sign, in a service where the failure may start."""
     services = {s.service: s.score for s in symptoms.services}
     found = []
-    for flag in sorted(flags, key=lambda f: (f.name, f.changed_at is None, f.changed_at or 0)):
+    for flag in sorted(flags, key=repr):
         if flag.changed_at is None:
             continue
         lead = signature.first_sign - flag.changed_at

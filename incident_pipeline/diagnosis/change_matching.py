@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from incident_pipeline.diagnosis.diffs import number_of
 from incident_pipeline.diagnosis.edits import HARMLESS, Edit, edits_of
@@ -154,17 +155,25 @@ def _texts(suspect: Suspect) -> list[tuple[float, str]]:
     ]
 
 
+@lru_cache(maxsize=8)
+def _spoken(texts: tuple[str, ...]) -> tuple[tuple[Mechanism, str, int], ...]:
+    """The mechanisms whose words the failure speaks: the first text that does, and how many of the first three do."""
+    found = []
+    for mechanism in MECHANISMS:
+        hit = next((text for text in texts if mechanism.symptoms.search(text)), None)
+        if hit is not None:
+            found.append((mechanism, hit, sum(1 for text in texts[:3] if mechanism.symptoms.search(text))))
+    return tuple(found)
+
+
 def _match_mechanism(suspect: Suspect, signature: FaultSignature) -> None:
     """The mechanism whose edit and whose words are both there; specific edits beat vague ones."""
     best: tuple[float, Mechanism, Edit, str] | None = None
-    for mechanism in MECHANISMS:
-        hit = next((t for t in signature.texts if mechanism.symptoms.search(t)), None)
-        fitting = [e for e in suspect.edits if e.kind in mechanism.edits]
-        if hit is None or not fitting:
-            continue
-        weight, edit = max(((_mechanism_weight(mechanism, e, signature), e) for e in fitting), key=lambda pair: pair[0])
-        if best is None or weight > best[0]:
-            best = (weight, mechanism, edit, hit)
+    for mechanism, hit, telling in _spoken(signature.texts):
+        for edit in suspect.edits:
+            weight = _mechanism_weight(edit, telling) if edit.kind in mechanism.edits else 0.0
+            if weight > 0 and (best is None or weight > best[0]):
+                best = (weight, mechanism, edit, hit)
     if best is None or best[0] <= 0:
         return
     weight, mechanism, edit, hit = best
@@ -180,7 +189,7 @@ def _match_mechanism(suspect: Suspect, signature: FaultSignature) -> None:
     )
 
 
-def _mechanism_weight(mechanism: Mechanism, edit: Edit, signature: FaultSignature) -> float:
+def _mechanism_weight(edit: Edit, telling: int) -> float:
     if edit.kind in _VAGUE:
         base = 0.5
     elif edit.kind in _MILD | _LOOSENING or edit.kind.endswith("_nudged"):
@@ -189,7 +198,6 @@ def _mechanism_weight(mechanism: Mechanism, edit: Edit, signature: FaultSignatur
         base = 1.6
     else:
         base = 2.2
-    telling = sum(1 for text in signature.texts[:3] if mechanism.symptoms.search(text))
     return base * (0.7 + 0.15 * telling) * (0.5 if edit.kind.endswith("_nudged") else 1.0)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MAX_LINES = 4000
 """Lines of a diff that are read; what a person would not read either is left."""
@@ -127,6 +128,7 @@ def _pairs(line: str) -> list[tuple[str, str]]:
     return [(key.strip("\"'").split(".")[-1], value) for key, value in pairs if len(value) <= 200]
 
 
+@lru_cache(maxsize=20_000)
 def strip_comment(line: str) -> str:
     """The line without a trailing or whole-line comment."""
     return _COMMENT.sub("", line)

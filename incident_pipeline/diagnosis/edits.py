@@ -63,7 +63,7 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def _rx(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
 
 _LOG_CALL = _rx(r"\b(log(ger|ging)?|slog|zap|logrus|console|LOG_\w+|fmt\.Print\w*|print(ln|f)?|tracing::\w+)\s*[.(!]")
@@ -285,9 +285,13 @@ def _literals(removed: list[str], added: list[str]) -> Iterator[tuple[str, str]]
 def _counted(
     table: tuple[tuple[str, re.Pattern[str]], ...], path: str, here: list[str], there: list[str], verb: str
 ) -> Iterator[Edit]:
+    code, other = [strip_comment(line) for line in here], [strip_comment(line) for line in there]
+    whole = "\n".join(code)
     for kind, pattern in table:
-        hits = [line for line in here if pattern.search(strip_comment(line))]
-        if len(hits) > sum(1 for line in there if pattern.search(strip_comment(line))):
+        if not pattern.search(whole):
+            continue
+        hits = [line for line, stripped in zip(here, code, strict=True) if pattern.search(stripped)]
+        if len(hits) > sum(1 for stripped in other if pattern.search(stripped)):
             yield Edit(kind, path, f"{verb} `{_shown(hits[0])}` in {path}")
 
 

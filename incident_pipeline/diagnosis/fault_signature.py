@@ -107,9 +107,14 @@ def _telling_lines(logs: Iterable[LogEntry], symptoms: Symptoms) -> list[tuple[f
     found: dict[tuple[str | None, str], tuple[float, LogEntry]] = {}
     for entry in logs:
         key = (entry.service, entry.message)
-        if key in weight_of and key not in found:
+        if key in weight_of and (key not in found or _before(entry, found[key][1])):
             found[key] = (weight_of[key], entry)
-    return sorted(found.values(), key=lambda pair: (-pair[0], pair[1].timestamp, pair[1].message))
+    return sorted(found.values(), key=lambda pair: (-pair[0], pair[1].timestamp, pair[1].message, repr(pair[1])))
+
+
+def _before(one: LogEntry, other: LogEntry) -> bool:
+    """Whether a line comes before another; at the same moment their text decides."""
+    return one.timestamp < other.timestamp or (one.timestamp == other.timestamp and repr(one) < repr(other))
 
 
 def _full_text(entry: LogEntry) -> str:
@@ -129,7 +134,7 @@ def _alert_text(title: str, summary: str, labels: Mapping[str, str]) -> str:
 
 def _error_spans(evidence: Evidence, onset: datetime) -> list[Any]:
     spans = [s for s in evidence.traces.rows if s.status == "error" and s.start >= onset - timedelta(minutes=10)]
-    return sorted(spans, key=lambda s: (s.start, s.span_id))[:100]
+    return sorted(spans, key=lambda s: (s.start, s.span_id, repr(s)))[:100]
 
 
 def _words(weighted: Iterable[tuple[float, str]]) -> dict[str, float]:

@@ -77,7 +77,7 @@ def log_pattern_hypotheses(
     found += [
         _of_pattern(p, probabilities.get(p.service or "", 0.1)) for p in symptoms.log_patterns[:3] if p.score >= 0.3
     ]
-    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description))[:_MAX])
+    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description, repr(h)))[:_MAX])
 
 
 def of_cause(cause: OperationalCause, symptoms: Symptoms, approach: str) -> Hypothesis:

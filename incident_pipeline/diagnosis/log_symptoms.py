@@ -53,7 +53,7 @@ def log_symptoms(
         focus: texts (case-insensitive) that make a line weigh more.
         origins: services that seem to be the origin; their lines weigh a little more.
     """
-    near = sorted(logs, key=lambda e: (e.timestamp, e.service or "", e.message))
+    near = sorted(logs, key=lambda e: (e.timestamp, e.service or "", e.message, e.level or ""))
     if len(near) > MAX_LINES:
         near = sorted(near, key=lambda e: abs((e.timestamp - onset).total_seconds()))[:MAX_LINES]
     groups: dict[tuple[str | None, str], _Group] = {}

@@ -82,7 +82,7 @@ def metric_hypotheses(
     causes = operational_causes(evidence, symptoms, signature, service_graph(evidence))
     found = [of_cause(c, symptoms, APPROACH) for c in causes if c.caused_by[0] == "metric" and c.score > 0]
     found += [h for h in (_of_service(s, symptoms) for s in symptoms.services[:3]) if h is not None]
-    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description))[:_MAX])
+    return tuple(sorted(found, key=lambda h: (-h.confidence, h.description, repr(h)))[:_MAX])
 
 
 def _of_service(symptom: ServiceSymptom, symptoms: Symptoms) -> Hypothesis | None:

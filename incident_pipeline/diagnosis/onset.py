@@ -8,7 +8,6 @@ excesses are averaged per minute, and the best single step in that curve is the 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,25 +35,26 @@ def reference(points: Points, alert: float) -> Normal | None:
 def incident_onset(series: Sequence[Points], alert: float) -> float | None:
     """The onset in seconds since 1970, or None where no series shows one."""
     step = _step(series)
-    total: dict[int, float] = defaultdict(float)
-    count: dict[int, int] = defaultdict(int)
+    places: list[Array] = []
+    peaks: list[Array] = []
     for points in series:
         normal = reference(points, alert)
         if normal is None:
             continue
         high = int(np.searchsorted(points.times, alert + LOOK_AHEAD))
         low = max(0, high - MAX_BINS)
+        if high <= low:
+            continue
         excess = np.clip(np.abs(points.values[low:high] - normal.middle) / normal.spread - 3.0, 0.0, 8.0)
-        peaks: dict[int, float] = {}
-        for index, value in zip(((points.times[low:high] - alert) // step).astype(int).tolist(), excess, strict=True):
-            peaks[index] = max(peaks.get(index, 0.0), float(value))
-        for index, value in peaks.items():
-            total[index] += value
-            count[index] += 1
-    bins = sorted(count)[-MAX_BINS:]
-    times = np.asarray([alert + step * index for index in bins])
-    curve = np.asarray([total[index] / count[index] for index in bins])
-    return _best_step(times, curve, step, alert)
+        index = np.floor((points.times[low:high] - alert) / step)
+        starts = np.flatnonzero(np.concatenate(([True], np.diff(index) != 0)))
+        places.append(index[starts])
+        peaks.append(np.maximum.reduceat(excess, starts))
+    if not places:
+        return None
+    bins, where = np.unique(np.concatenate(places), return_inverse=True)
+    curve = np.bincount(where, weights=np.concatenate(peaks)) / np.bincount(where)
+    return _best_step((alert + step * bins)[-MAX_BINS:], curve[-MAX_BINS:], step, alert)
 
 
 def _step(series: Sequence[Points]) -> float:

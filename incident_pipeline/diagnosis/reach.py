@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from incident_pipeline.diagnosis.vocabulary import words
 from incident_pipeline.models import CodeChange, Deployment
@@ -35,13 +36,13 @@ class Delivery:
 
 def deliveries(changes: Sequence[CodeChange], deployments: Sequence[Deployment]) -> list[Delivery]:
     """One delivery for each change and each service that it reached."""
-    released = sorted((d for d in deployments if d.at is not None), key=lambda d: (d.at, d.id))
+    released = sorted((d for d in deployments if d.at is not None), key=lambda d: (d.at, repr(d)))
     found: list[Delivery] = []
     by_sha: dict[str, list[Deployment]] = defaultdict(list)
     for deployment in released:
         if deployment.commit_sha:
             by_sha[deployment.commit_sha[:7].lower()].append(deployment)
-    for change in sorted(changes, key=lambda c: (c.committed_at is None, c.committed_at or 0, c.sha)):
+    for change in sorted(changes, key=lambda c: (c.sha, repr(c))):
         own = [d for d in by_sha.get(change.sha[:7].lower(), ()) if _same(d.commit_sha or "", change.sha)]
         found += [Delivery(change, d, d.at, certain=True) for d in own]
         if not own:
@@ -79,6 +80,7 @@ def touches_service(change: CodeChange, service: str) -> bool:
     return any(name_parts(folder) and name_parts(folder) == wanted for folder in folders)
 
 
+@lru_cache(maxsize=20_000)
 def name_parts(name: str) -> frozenset[str]:
     """The telling words of a service's or folder's name: `payment-service` and `paymentservice` are both {payment}."""
     words = re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1-\2", name).lower())

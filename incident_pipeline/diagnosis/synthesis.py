@@ -67,7 +67,7 @@ def merge(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
 
     They do where they blame the same thing, or the same service where one only says that it fails and the other why.
     """
-    ordered = sorted(hypotheses, key=lambda h: (not _says_why(h), -h.confidence, h.approach, h.description))
+    ordered = sorted(hypotheses, key=lambda h: (not _says_why(h), -h.confidence, h.approach, h.description, repr(h)))
     kept: list[Hypothesis] = []
     for hypothesis in ordered:
         index = next((i for i, other in enumerate(kept) if _same(other, hypothesis)), None)
@@ -75,7 +75,7 @@ def merge(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
             kept.append(hypothesis)
         else:
             kept[index] = _joined(kept[index], hypothesis)
-    return sorted(kept, key=lambda h: (-h.confidence, h.approach, h.description))
+    return sorted(kept, key=lambda h: (-h.confidence, h.approach, h.description, repr(h)))
 
 
 _SAYS_WHY = 0.3

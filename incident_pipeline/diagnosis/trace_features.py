@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -37,9 +38,21 @@ class Node:
         return bool(self.children) and all(c.service != self.span.service for c in self.children)
 
 
+def _order(span: Span) -> tuple[datetime, str, str, str, str, float, str]:
+    return (
+        span.start,
+        span.trace_id,
+        span.span_id,
+        span.service or "",
+        span.name,
+        span.duration_ms,
+        span.parent_id or "",
+    )
+
+
 def nodes_of(spans: Sequence[Span]) -> list[Node]:
     """Each span with its children; the same span twice counts once."""
-    rows = sorted(spans, key=lambda s: (s.start, s.trace_id, s.span_id))[-MAX_SPANS:]
+    rows = sorted(spans, key=_order)[-MAX_SPANS:]
     unique = {(s.trace_id, s.span_id): s for s in rows}
     children: dict[tuple[str, str], list[Span]] = defaultdict(list)
     for span in unique.values():
