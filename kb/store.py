@@ -224,6 +224,14 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tu
             appender.append_rows(rows)
 
 
+def move_aside(path: Path) -> Path:
+    """Rename a damaged file, so that a new one can take its place; returns its new name."""
+    with write_lock(path):
+        aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}")
+        path.replace(aside)
+        return aside
+
+
 def _sync_directory(directory: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)

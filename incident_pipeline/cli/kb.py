@@ -19,6 +19,7 @@ from incident_pipeline.cli import context, output
 from incident_pipeline.errors import ConfigurationError, InputError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
+    from incident_pipeline.application import Application
     from kb import IncidentSignature, KnowledgeBase, SearchResult
 
 app = typer.Typer(no_args_is_help=True, help="Index and search runbooks, postmortems and past incidents.")
@@ -50,7 +51,7 @@ def index(
     with _said(), output.progress("reading"):
         reading = read_paths(paths or sources)
         documents = [*reading.documents, *(() if paths else starter_documents())]
-        added = application.knowledge_base.add(documents)
+        added = _writable(application).add(documents)
     for skipped in reading.skipped[:SKIPPED_SHOWN]:
         output.note(output.safe(f"skipped {skipped.path}: {skipped.reason}"))
     if len(reading.skipped) > SKIPPED_SHOWN:
@@ -233,6 +234,19 @@ def stats(as_json: Json = False) -> None:
 
 def _knowledge_base() -> KnowledgeBase:
     return context.application().knowledge_base
+
+
+def _writable(application: Application) -> KnowledgeBase:
+    """The knowledge base; a damaged file is moved aside, since it can be made again from its sources."""
+    from kb import DamagedIndexError
+    from kb.store import move_aside
+
+    try:
+        return application.knowledge_base
+    except DamagedIndexError as error:
+        aside = move_aside(application.data_dir / "knowledge_base.duckdb")
+        output.note(output.safe(f"{error}; moved to {aside.name}, a new one is made"))
+        return application.knowledge_base
 
 
 def _kind(kind: str | None) -> str | None:

@@ -117,3 +117,8 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "knowledge_base.duckdb" in result.stderr
     assert "kb index" in result.stderr
+    (tmp_path / "note.md").write_text("# A note\n\nabout anything")
+    again = call("--data-dir", str(tmp_path), "kb", "index", str(tmp_path / "note.md"))
+    assert again.exit_code == 0
+    assert "moved to" in again.stderr
+    assert call("--data-dir", str(tmp_path), "kb", "search", "anything").exit_code == 0
