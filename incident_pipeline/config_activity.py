@@ -14,6 +14,7 @@ from typing import Any
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.config_errors import Location
+from incident_pipeline.connectors.registry import POLLED
 from incident_pipeline.models import EvidenceKind
 
 Verdict = tuple[str, str]
@@ -22,7 +23,6 @@ Verdict = tuple[str, str]
 ACTIVE: Verdict = ("active", "")
 
 NOT_YET: dict[str, str] = {
-    "alerts.sources.*.poll_interval": "alerts are taken from webhooks alone; polling follows with the connectors",
     "remediation.communication.slack_channel": "updates are stored and shown; posting to Slack is not connected yet",
     "remediation.approvers": "approvals are not taken yet",
     "remediation.shadow": "nobody is told anything yet, with it or without it",
@@ -144,6 +144,8 @@ def _alerts(names: Sequence[str], _value: Any, scenario: Scenario, facts: Facts)
     source = scenario.alerts.sources[names[2]]
     if not source.enabled:
         return "off", "" if names[3] == "enabled" else f"{names[2]} is switched off"
+    if names[3] == "poll_interval" and names[2] not in POLLED:
+        return "inactive", f"{names[2]} is not polled; it sends its alerts by webhook"
     key_of_evidence = names[3] in ("api_key", "app_key", "token") and names[2] in facts.used
     if source.mapping or names[2] in facts.webhooks or key_of_evidence:
         return ACTIVE
