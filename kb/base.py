@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _STAMP = tuple[int, int, int] | None
 _AT_ONCE = 64
+_MOST_ASKED = 256
+"""Vectors of queries that are kept: an incident asks the same again after one, three and ten minutes."""
 
 
 class KnowledgeBase:
@@ -40,6 +42,7 @@ class KnowledgeBase:
         self.model = embedder.name if embedder else model
         self._embedder = embedder
         self._looked_for_model = embedder is not None
+        self._asked: dict[str, FloatArray] = {}
         self._stamp: _STAMP = None
         self._contents = Contents()
         self._searcher = Searcher(self._contents, self._embed)
@@ -179,7 +182,13 @@ class KnowledgeBase:
         embedder = self._load()
         if embedder is None or self._contents.meta.get("model") != embedder.name:
             return None
+        known = self._asked.get(text)
+        if known is not None:
+            return known
         vector: FloatArray = embedder.embed([text])[0]
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        self._asked[text] = vector
         return vector
 
     def _vectors(self, passages: Sequence[str], progress: Callable[[int, int], None] | None) -> dict[str, FloatArray]:

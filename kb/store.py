@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import duckdb
 
 SCHEMA_VERSION = 1
+_ONE_AT_A_TIME = threading.Lock()
+"""While one thread has the file open, DuckDB gives another one that same file, even if it has been replaced since."""
 _BATCH = 20_000
 _ARRAYS: dict[str, type[np.generic]] = {
     "sequence": np.int32,
@@ -102,7 +105,7 @@ def read(path: Path) -> Contents:
     if not path.exists():
         return Contents()
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with _ONE_AT_A_TIME, duckdb.connect(str(path), read_only=True) as connection:
             return _read_all(connection)
     except (duckdb.Error, ValueError, KeyError, UnicodeDecodeError) as error:
         raise DamagedIndexError(
