@@ -109,8 +109,46 @@ class Git:
             notes=tuple(notes),
         )
 
+    async def blame(self, service: str | None, file: str, line: int, seconds: float = 4.0) -> str | None:
+        """The commit that last changed a line of a stack frame, by the longest path that a repository knows.
+
+        Args:
+            service: whose code it is; None: anybody's.
+            file: as the stack trace names it, such as `/app/src/pool.py`.
+            line: from 1.
+            seconds: how long it may take.
+
+        Returns:
+            None where no repository has the file, or more than one file ends so.
+        """
+        deadline = Deadline(seconds)
+        tail = file.replace("\\", "/").strip("/")
+        for repository in self._repositories:
+            if service is not None and repository.service not in (None, service):
+                continue
+            try:
+                path = await self._path(repository.path, tail, deadline)
+                if path is None:
+                    continue
+                wanted = ("blame", "--porcelain", "-L", f"{line},{line}", "HEAD", "--", path)
+                return (await self._run(repository.path, wanted, deadline)).partition(" ")[0].lstrip("^") or None
+            except SourceError:
+                continue
+        return None
+
     async def close(self) -> None:
         """There is nothing to let go of."""
+
+    async def _path(self, root: Path, tail: str, deadline: Deadline) -> str | None:
+        """The one file that the end of a stack frame's path means."""
+        files = (await self._run(root, ("ls-tree", "-r", "-z", "--name-only", "HEAD"), deadline)).split("\0")
+        steps = tail.split("/")
+        for start in range(len(steps)):
+            end = "/".join(steps[start:])
+            found = [file for file in files if file == end or file.endswith("/" + end)]
+            if found:
+                return found[0] if len(found) == 1 else None
+        return None
 
     def _asked(self, question: Question) -> list[Repository]:
         """The repositories of the incident's services; all where none of them has one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from datetime import datetime, timedelta
@@ -208,3 +209,20 @@ def test_built_from_the_configuration(clone: Clone) -> None:
 )
 def test_where_people_look_at_it(remote: str, address: str | None) -> None:
     assert web_address(remote) == address
+
+
+def test_the_line_of_a_stack_frame_is_blamed(clone: Clone) -> None:
+    first = clone.commit("one", -60, {"src/pool.py": "a\nb\n", "src/x/util.py": "1\n", "src/y/util.py": "1\n"})
+    second = clone.commit("two", -5, {"src/pool.py": "a\nc\n"})
+    source = Git([Repository(clone.path, "payments")])
+
+    def blame(file: str, line: int, service: str | None = "payments") -> str | None:
+        return asyncio.run(source.blame(service, file, line))
+
+    assert blame("/app/src/pool.py", 1) == first
+    assert blame("C:\\app\\src\\pool.py", 2, None) == second
+    assert blame("/app/x/util.py", 1) == first
+    assert blame("/app/util.py", 1) is None
+    assert blame("/app/src/pool.py", 99) is None
+    assert blame("--output=owned", 1) is None
+    assert blame("/app/src/pool.py", 1, "cart") is None
