@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.change_matching import SKEW, Suspect, suspect_of
-from incident_pipeline.diagnosis.fault_signature import FaultSignature, common_words, fault_signature, split_words
+from incident_pipeline.diagnosis.fault_signature import FaultSignature, common_words, fault_signature
+from incident_pipeline.diagnosis.flag_correlation import flag_hypotheses, mark_guarded, possible_flags
+from incident_pipeline.diagnosis.likelihood import likelihood
 from incident_pipeline.diagnosis.reach import deliveries
 from incident_pipeline.diagnosis.sentences import clock_on, number, span
 from incident_pipeline.models import (
@@ -22,7 +24,6 @@ from incident_pipeline.models import (
     CodeChange,
     Deployment,
     Evidence,
-    FlagChange,
     Hypothesis,
     Incident,
     Symptoms,
@@ -31,13 +32,9 @@ from incident_pipeline.models import (
 APPROACH = "change_correlation"
 MAX_CHANGES = 1000
 MAX_HYPOTHESES = 6
-EVEN = 4.3
-"""The score at which a change is as likely to be the cause as not."""
-_STEEPNESS = 1.1
 _CONFIG_FILE = re.compile(
     r"\.(ya?ml|json|toml|ini|conf|cfg|env|properties|tf|hcl|tpl)$|(^|/)(config|conf|charts|helm)/", re.I
 )
-_FLAG_WINDOW = timedelta(minutes=30)
 
 
 def change_hypotheses(
@@ -46,10 +43,11 @@ def change_hypotheses(
     """The changes, deployments and flags that may be to blame, likeliest first."""
     signature = fault_signature(incident, evidence, symptoms)
     suspects = weigh_changes(evidence, symptoms, signature, settings)
+    flags = possible_flags(evidence.flag_changes.rows, signature)
     found = [_of_suspect(s, suspects, symptoms, signature) for s in suspects if s.score > 0.0][:MAX_HYPOTHESES]
     judged = {s.delivery.deployment.id for s in suspects if s.delivery.deployment and s.delivery.certain}
     found += _of_deployments(incident, evidence, symptoms, signature, judged)
-    found += _of_flags(evidence.flag_changes.rows, symptoms, signature)
+    found += flag_hypotheses(flags, suspects, symptoms, signature)
     return tuple(sorted(found, key=lambda h: (-h.confidence, h.description, repr(h)))[:MAX_HYPOTHESES])
 
 
@@ -65,6 +63,7 @@ def weigh_changes(
         suspect_of(delivery, signature, services, common, len(changes), wanted)
         for delivery in deliveries(changes, evidence.deployments.rows)
     ]
+    mark_guarded(suspects, possible_flags(evidence.flag_changes.rows, signature))
     return sorted(suspects, key=lambda s: (-round(s.score, 6), repr(s.delivery)))
 
 
@@ -78,11 +77,6 @@ def _newest(changes: Sequence[CodeChange], moment: datetime) -> list[CodeChange]
     unique = {c.sha: c for c in sorted(possible, key=repr)}
     ordered = sorted(unique.values(), key=lambda c: (c.committed_at is not None, c.committed_at or moment, c.sha))
     return ordered[-MAX_CHANGES:]
-
-
-def likelihood(score: float) -> float:
-    """The probability that goes with a score in log-odds."""
-    return 1.0 / (1.0 + math.exp(-_STEEPNESS * (score - EVEN)))
 
 
 def _of_suspect(
@@ -227,34 +221,3 @@ def _of_deployment(
         approach=APPROACH,
         disproved_by="the failure goes on after it is rolled back, or began before it started",
     )
-
-
-def _of_flags(flags: Sequence[FlagChange], symptoms: Symptoms, signature: FaultSignature) -> list[Hypothesis]:
-    """Flags turned shortly before the first sign, in a service where the failure may start."""
-    services = {s.service: s.score for s in symptoms.services}
-    found = []
-    for flag in sorted(flags, key=repr):
-        if flag.changed_at is None:
-            continue
-        lead = signature.first_sign - flag.changed_at
-        if not -SKEW <= lead <= _FLAG_WINDOW:
-            continue
-        shared = sorted(w for w in set(split_words(flag.name)) if signature.words.get(w, 0.0) >= 0.5)
-        when = clock_on(flag.changed_at, signature.first_sign)
-        score = 0.5 + min(len(shared), 3) * 0.8 + 1.2 * services.get(flag.service or "", 0.0)
-        words = [f"Its name and the failure share: {', '.join(shared)}"] if shared else []
-        found.append(
-            Hypothesis(
-                category=Category.CONFIGURATION_ERROR,
-                service=flag.service or symptoms.first_failing_service,
-                description=f"Feature flag {flag.name} turned {flag.value or 'over'} at {when}",
-                confidence=round(likelihood(score), 4),
-                evidence=(f"It was turned {span(lead)} before the first sign of the failure", *words),
-                suggested_actions=(f"Turn {flag.name} back to {flag.previous_value or 'its previous value'}",),
-                caused_by=CausedBy(kind="flag", id=flag.name),
-                mechanism="feature_switched",
-                approach=APPROACH,
-                disproved_by=f"the failure goes on with {flag.name} turned back",
-            )
-        )
-    return found

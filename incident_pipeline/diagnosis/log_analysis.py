@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 from incident_pipeline.config import Scenario
-from incident_pipeline.diagnosis.change_correlation import likelihood
 from incident_pipeline.diagnosis.fault_signature import fault_signature
 from incident_pipeline.diagnosis.graph import service_graph
+from incident_pipeline.diagnosis.likelihood import likelihood
 from incident_pipeline.diagnosis.operational_causes import OperationalCause, operational_causes
 from incident_pipeline.diagnosis.sentences import clock, plural, shortened
 from incident_pipeline.models import (
