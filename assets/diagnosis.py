@@ -99,5 +99,6 @@ def diagnosis(
     """The ranked causes, each with a probability and the sentences that speak for it."""
     hypotheses = tuple(hypothesis for name in HYPOTHESES for hypothesis in inputs[name])
     evidence = responder.versions.evidence(incident.incident_id)
-    made = synthesize(incident, evidence, symptoms, hypotheses, responder.application.scenario)
+    ranked = synthesize(incident, evidence, symptoms, hypotheses, responder.application.scenario)
+    made = ranked.model_copy(update={"engine_version": ENGINE_VERSION})
     yield result("diagnosis", made, diagnosis_facts(made), [worth_acting_on(made)])

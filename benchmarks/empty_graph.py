@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.definitions import definitions as real
+from assets.definitions import build_definitions
 from assets.partitions import incident_partitions
 
 
@@ -22,6 +22,7 @@ def _empty(names: list[str], after: list[dg.AssetKey]) -> dg.AssetsDefinition:
 
 
 def _chain() -> list[dg.AssetsDefinition]:
+    real = build_definitions()
     wanted = real.resolve_job_def("respond").asset_layer.executable_asset_keys
     made: list[dg.AssetsDefinition] = []
     for step in dict.fromkeys(real.get_repository_def().assets_defs_by_key.values()):
