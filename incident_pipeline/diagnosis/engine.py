@@ -21,7 +21,11 @@ ENGINE_VERSION = "2"
 
 
 def diagnose(
-    incident: Incident, evidence: Evidence, settings: Scenario, similar: Sequence[SimilarIncident] = ()
+    incident: Incident,
+    evidence: Evidence,
+    settings: Scenario,
+    similar: Sequence[SimilarIncident] = (),
+    others: Sequence[Hypothesis] = (),
 ) -> Diagnosis:
     """Rank the likely causes of an incident.
 
@@ -30,9 +34,10 @@ def diagnose(
         evidence: what the sources answered; gaps lower the confidence.
         settings: switches of the approaches, focus areas and patterns, allowed categories.
         similar: past incidents that the knowledge base holds to be alike.
+        others: hypotheses of approaches that live elsewhere, to be merged and ranked with the rest.
     """
     symptoms = find_symptoms(incident, evidence, settings.context.logs.focus_patterns)
-    hypotheses = find_hypotheses(incident, evidence, symptoms, settings, similar)
+    hypotheses = (*find_hypotheses(incident, evidence, symptoms, settings, similar), *others)
     diagnosis = synthesize(incident, evidence, symptoms, hypotheses, settings)
     return diagnosis.model_copy(update={"engine_version": ENGINE_VERSION})
 
