@@ -19,6 +19,7 @@ LOG = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=90)
 """How long a claim is good for without a sign of life from its run."""
+PAUSE_SECONDS = 0.2
 CLAIM_TAG = "incident_pipeline/claim"
 """The run tag that says which claim on an incident the run works for."""
 REST = timedelta(seconds=5)
@@ -110,3 +111,5 @@ class Dispatcher:
             except Exception:
                 # the sensors do the same work; what is wrong with the database shows there and in /health
                 LOG.exception("dispatch failed; it is tried again in %s s", self._interval)
+            # a storm wakes it with every commit; grouping goes in gulps then
+            self._stop.wait(PAUSE_SECONDS)
