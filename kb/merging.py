@@ -136,7 +136,7 @@ def _chunks(
     taken: list[int] = []
     for row, before in enumerate(kept):
         for at in places.get(before, ()):
-            rows.append(replace(old.chunks[at], document_row=row))
+            rows.append(old.chunks[at]._replace(document_row=row))
             taken.append(at)
     texts = [passage(old.documents[old.chunks[at].document_row].title, old.chunks[at]) for at in taken]
     for row, document in enumerate(added, start=len(kept)):

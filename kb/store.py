@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,8 @@ CREATE TABLE documents (
     source VARCHAR NOT NULL, date TIMESTAMP, services VARCHAR[] NOT NULL, category VARCHAR, labels VARCHAR[] NOT NULL,
     "commit" VARCHAR, content_hash VARCHAR NOT NULL);
 CREATE TABLE chunks (
-    document_row INTEGER NOT NULL, heading VARCHAR NOT NULL, line INTEGER NOT NULL, text VARCHAR NOT NULL, vector BLOB);
+    document_row INTEGER NOT NULL, heading VARCHAR NOT NULL, line INTEGER NOT NULL, text VARCHAR NOT NULL);
+CREATE TABLE vectors (part INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE arrays (name VARCHAR PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE signatures (incident_id VARCHAR PRIMARY KEY, ended_at TIMESTAMP, body JSON NOT NULL);
 CREATE TABLE removed (
@@ -54,8 +55,7 @@ CREATE TABLE removed (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
+class ChunkRow(NamedTuple):
     """A chunk as it is stored."""
 
     document_row: int
@@ -144,16 +144,17 @@ def _chunks(
     connection: duckdb.DuckDBPyConnection, dimensions: int
 ) -> tuple[tuple[ChunkRow, ...], npt.NDArray[np.float32] | None]:
     """All chunks in order, and their vectors in one matrix."""
-    (count,) = connection.execute("SELECT count(*) FROM chunks").fetchone() or (0,)
-    vectors = np.zeros((count, dimensions), dtype=np.float32) if dimensions else None
     found: list[ChunkRow] = []
-    cursor = connection.execute("SELECT document_row, heading, line, text, vector FROM chunks ORDER BY rowid")
+    cursor = connection.execute("SELECT document_row, heading, line, text FROM chunks ORDER BY rowid")
     while batch := cursor.fetchmany(_BATCH):
-        if vectors is not None:
-            blank = bytes(4 * dimensions)
-            joined = b"".join(row[4] or blank for row in batch)
-            vectors[len(found) : len(found) + len(batch)] = np.frombuffer(joined, np.float32).reshape(-1, dimensions)
-        found.extend(ChunkRow(*row[:4]) for row in batch)
+        found.extend(map(ChunkRow._make, batch))
+    if not dimensions:
+        return tuple(found), None
+    vectors = np.zeros((len(found), dimensions), dtype=np.float32)
+    cursor = connection.execute("SELECT part, data FROM vectors ORDER BY part")
+    while row := cursor.fetchone():
+        rows = np.frombuffer(row[1], dtype=np.float32).reshape(-1, dimensions)
+        vectors[row[0] * _BATCH : row[0] * _BATCH + len(rows)] = rows
     return tuple(found), vectors
 
 
@@ -193,24 +194,16 @@ def _write_all(connection: duckdb.DuckDBPyConnection, contents: Contents) -> Non
     )
     _insert(connection, "documents", [_row(number, document) for number, document in enumerate(contents.documents)])
     for start in range(0, len(contents.chunks), _BATCH):
-        _insert(connection, "chunks", _chunk_tuples(contents, start))
+        _insert(connection, "chunks", contents.chunks[start : start + _BATCH])
+        if contents.vectors is not None:
+            part = contents.vectors[start : start + _BATCH]
+            _insert(connection, "vectors", [(start // _BATCH, part.tobytes())])
     _insert(connection, "arrays", [("terms", "\n".join(index.terms).encode())])
     _insert(connection, "arrays", [(name, getattr(index, name).tobytes()) for name in _ARRAYS])
     _insert(connection, "signatures", [(identity, None, body) for identity, body in contents.signatures])
     _insert(connection, "removed", list(contents.removed))
     connection.execute("COMMIT")
     connection.execute("CHECKPOINT")
-
-
-def _chunk_tuples(contents: Contents, start: int) -> list[tuple[Any, ...]]:
-    batch = contents.chunks[start : start + _BATCH]
-    vectors: Iterable[Any] = [None] * len(batch)
-    if contents.vectors is not None:
-        vectors = contents.vectors[start : start + _BATCH]
-    return [
-        (chunk.document_row, chunk.heading, chunk.line, chunk.text, None if vector is None else vector.tobytes())
-        for chunk, vector in zip(batch, vectors, strict=True)
-    ]
 
 
 def _row(number: int, document: Document) -> tuple[Any, ...]:
