@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -41,6 +41,8 @@ WRITE_SECONDS = 10.0
 """After this long a sender is told to try again; what was accepted meanwhile is the same delivery then."""
 HEALTH_SECONDS = 1.0
 """For so long an answer of /health is good."""
+DAEMON_SILENCE = timedelta(seconds=60)
+"""Its sensors speak every 5 s, a loaded machine's every 20 s."""
 RETRY_AFTER = {"Retry-After": "2"}
 
 
@@ -151,7 +153,17 @@ class _Receiver:
         problem = self._health[1]
         if problem:
             return JSONResponse({"status": "unavailable", "error": problem}, status_code=503)
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", **await self._warnings()})
+
+    async def _warnings(self) -> dict[str, list[str]]:
+        """What does not keep alerts out, but should wake somebody: the daemon, which is the net, is gone."""
+        now = self._now()
+        state = await asyncio.to_thread(self._inbox.state, now)
+        spoke = state.heartbeats.get("daemon")
+        if spoke is None or now - spoke <= DAEMON_SILENCE:
+            return {}
+        silence = round((now - spoke).total_seconds())
+        return {"warnings": [f"the Dagster daemon has been silent for {silence} s; see daemon.log, restart it"]}
 
     async def metrics(self, _request: Request) -> Response:
         """The application's own state."""

@@ -332,3 +332,17 @@ def test_other_methods_are_not_taken(place: Place) -> None:
 def test_hostile_text_is_only_text(place: Place, make: Callable[[str], dict[str, Any]], text: str) -> None:
     assert place.post(make(text)).status == 202
     assert place.inbox.state(NOW).pending == 1
+
+
+def test_health_says_when_the_daemon_is_gone(place: Place) -> None:
+    async def health() -> Answer:
+        app = place.app()
+        async with running(app):
+            return await ask(app, "/health")
+
+    place.inbox.heartbeat("daemon", NOW - timedelta(seconds=20))
+    assert asyncio.run(health()).json == {"status": "ok"}
+    place.inbox.heartbeat("daemon", NOW - timedelta(seconds=90))
+    answer = asyncio.run(health())
+    assert answer.status == 200
+    assert "daemon has been silent for 90 s" in answer.json["warnings"][0]
