@@ -10,23 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from incident_pipeline.envelopes import gathered
-from incident_pipeline.models import EnvelopeStatus, Evidence, EvidenceKind, MetricSeries
-
-
-def evidence_until(evidence: Evidence, moment: datetime) -> Evidence:
-    """The evidence without what came at or after a moment; what was empty or unavailable stays so."""
-    cut = {}
-    for kind in EvidenceKind:
-        found = getattr(evidence, kind.value)
-        envelopes = []
-        for envelope in found.envelopes:
-            rows = rows_until(kind, envelope.rows, moment)
-            answered = envelope.status is not EnvelopeStatus.UNAVAILABLE
-            status = (EnvelopeStatus.OK if rows else EnvelopeStatus.EMPTY) if answered else envelope.status
-            envelopes.append(envelope.model_copy(update={"rows": rows, "status": status}))
-        cut[kind.value] = gathered(kind, envelopes)
-    return Evidence(**cut)
+from incident_pipeline.models import EvidenceKind, MetricSeries
 
 
 def rows_until(kind: EvidenceKind, rows: Sequence[Any], moment: datetime) -> tuple[Any, ...]:

@@ -234,7 +234,11 @@ class HttpClient:
     def _tls(self) -> ssl.SSLContext | bool:
         if self._transport is not None or self.base_url.startswith("http://"):
             return False
+        import certifi
+
         context = ssl.create_default_context()
+        # a slim image may have no authorities of its own
+        context.load_verify_locations(certifi.where())
         if self._connection.ca is not None:
             try:
                 context.load_verify_locations(self._connection.ca)

@@ -481,3 +481,28 @@ def test_every_shared_folder_loads_without_a_note() -> None:
         truth = load_truth(path)
         assert truth is not None
         assert truth.dataset == path.parent.name
+
+
+def test_the_cluster_goes_with_the_folder_and_moves_its_clock(tmp_path: Path) -> None:
+    cluster = {"captured_at": "2026-11-23T14:40:00Z", "items": [{"kind": "Pod", "metadata": {"name": "a"}}]}
+    loaded = load_folder(folder(tmp_path, kubernetes_json_gz=cluster))
+    assert loaded.kubernetes == cluster
+    assert loaded.as_of == START + timedelta(minutes=5)
+    secret = {"kind": "Secret", "data": {"password": "aHVudGVyMg=="}}
+    write_folder(tmp_path / "out", loaded.incident, loaded.evidence, kubernetes={**cluster, "items": [secret]})
+    again = load_folder(tmp_path / "out")
+    assert again.kubernetes is not None
+    assert "aHVudGVyMg==" not in json.dumps(again.kubernetes)
+    (tmp_path / "out" / "kubernetes.json.gz").write_bytes(gzip.compress(b"[]"))
+    assert "kubernetes.json.gz: expected an object with a list of items" in load_folder(tmp_path / "out").notes
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[]", "expected one object"), ("{", "not JSON"), ('{"blast_radius": 3}', "blast_radius: ")],
+)
+def test_a_truth_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "truth.json").write_text(text)
+    with pytest.raises(InputError, match=words):
+        load_truth(tmp_path)
+    assert load_truth(tmp_path / "nowhere") is None
