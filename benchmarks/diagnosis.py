@@ -134,7 +134,7 @@ def report_engine(incidents: Sequence[Labelled]) -> None:
 
 def large_incident() -> tuple[Incident, Evidence]:
     """10,000 log lines, 500 series of four hours, 200 changes with a diff each."""
-    draw = random.Random(7)  # noqa: S311
+    draw = random.Random(7)
     now = datetime(2026, 3, 4, 14, 0, tzinfo=UTC)
     start = now.timestamp() - 4 * 3600
     names = [f"service-{i}" for i in range(50)]

@@ -54,7 +54,7 @@ def evidence_server(lines: int) -> Iterator[str]:
 def _matrix(asked: dict[str, list[str]]) -> list[dict[str, Any]]:
     """One noisy series that jumps in its last minutes."""
     start, end, step = (float(asked[name][0]) for name in ("start", "end", "step"))
-    noise = random.Random(asked["query"][0])  # noqa: S311
+    noise = random.Random(asked["query"][0])
     count = min(POINTS, int((end - start) / step))
     points = [
         [end - (count - 1 - n) * step, str(round(noise.gauss(1, 0.05) * (6 if n > count - 5 else 1), 4))]

@@ -65,7 +65,7 @@ def systems(root: Path) -> dict[str, tuple[list[str], list[str]]]:
 
 
 def redrawn(lines: Sequence[str], wanted: int) -> list[str]:
-    draw = random.Random(11)  # noqa: S311
+    draw = random.Random(11)
 
     def another(match: re.Match[str]) -> str:
         return "".join(

@@ -32,7 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     extent = "whole" if config.getoption("--whole") else "sample"
-    return f"samples: {extent}, seed {os.environ[SEED_VARIABLE]} (repeat with {SEED_VARIABLE}={os.environ[SEED_VARIABLE]})"
+    return (
+        f"samples: {extent}, seed {os.environ[SEED_VARIABLE]} (repeat with {SEED_VARIABLE}={os.environ[SEED_VARIABLE]})"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -115,7 +115,7 @@ def make_storm(
         skew: 0 all services equally loud; 1 as Zipf's law has it.
         start: when it begins.
     """
-    rng = random.Random(seed)  # noqa: S311 - the same storm each time
+    rng = random.Random(seed)
     names = [f"svc-{n:02d}" for n in range(services)]
     others = [f"other-{n}" for n in range(unrelated)]
     calls = topology(names, rng) | {other: set() for other in others}

@@ -10,7 +10,9 @@ import re
 from incident_pipeline.errors import PermanentSourceError
 
 _VARIABLE = re.compile(r"\$(service|environment)(?![A-Za-z0-9])")
-_MATCHER = re.compile(r"""(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|\$(?:service|environment)\b)""")
+_MATCHER = re.compile(
+    r"""(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|\$(?:service|environment)\b)"""
+)
 _NAME_PART = re.compile(r"[A-Za-z0-9_:]+")
 _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
@@ -18,8 +20,8 @@ _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 def fill(query: str, service: str | None, environment: str | None) -> str:
     """The query with its variables filled in.
 
-    Within a label matcher a name is quoted, whether the query writes quotes around it or not, in a regular expression also escaped; what is not known matches anything.
-    Outside of quotes a name may only be part of a metric's name.
+    Within a label matcher a name is quoted, whether the query writes quotes around it or not, and in a regular
+    expression also escaped; what is not known matches anything. Outside of quotes a name may only be part of a metric's name.
 
     Raises:
         PermanentSourceError: a variable stands where its value cannot be quoted.

@@ -6,13 +6,13 @@ import argparse
 from functools import partial
 
 import uvicorn
-from incident_pipeline.connectors.http import post_json
-from incident_pipeline.console.receiver import create_receiver
-from incident_pipeline.storage.claims import Claim
 
 from incident_pipeline.application import Application
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
+from incident_pipeline.connectors.http import post_json
+from incident_pipeline.console.receiver import create_receiver
 from incident_pipeline.dispatch import Dispatcher, run_tags
+from incident_pipeline.storage.claims import Claim
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ RELAXED = settings(
 
 def shuffled(found: Evidence, seed: int) -> Evidence:
     """The same rows in another order."""
-    order = random.Random(seed)  # noqa: S311
+    order = random.Random(seed)
     kinds: dict[str, Any] = {}
     for kind in EvidenceKind:
         gathered = getattr(found, kind.value)
