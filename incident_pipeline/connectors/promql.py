@@ -21,7 +21,7 @@ def fill(query: str, service: str | None, environment: str | None) -> str:
     """The query with its variables filled in.
 
     Within a label matcher a name is quoted, whether the query writes quotes around it or not, and in a regular
-    expression also escaped; what is not known matches anything. Outside of quotes a name may only be part of a metric's name.
+    expression also escaped; what is not known matches anything. Elsewhere a name may only be part of a metric's name.
 
     Raises:
         PermanentSourceError: a variable stands where its value cannot be quoted.
