@@ -118,8 +118,8 @@ def _read_long(name: str, lines: Iterable[list[str]], columns: list[str]) -> Par
             found = points[key] = ([], [])
         found[0].append(moment)
         found[1].append(value)
-    series = (_long_series(key, [column for _, column in loose], found) for key, found in points.items())
-    return _result(name, tuple(series), skipped)
+    series = tuple(_long_series(key, [column for _, column in loose], found) for key, found in points.items())
+    return _result(name, series, skipped, sum(len(moments) for moments, _ in points.values()))
 
 
 def _long_series(key: tuple[str, ...], loose: list[str], points: Points) -> MetricSeries:
@@ -148,13 +148,14 @@ def _read_wide(
         for (moments, samples), value in zip(points, values, strict=True):
             moments.append(moment)
             samples.append(value)
-    series = []
+    series, read = [], 0
     for column, found in zip(header[1:], points, strict=True):
         service, text = split(column)
         metric, labels = split_labels(text)
         if metric and found[0]:
             series.append(_series(service, metric, labels, found, None))
-    return _result(name, tuple(series), skipped)
+            read += len(found[0])
+    return _result(name, tuple(series), skipped, read)
 
 
 def _column_splitter(columns: Sequence[str], services: Collection[str]) -> Callable[[str], Key]:
@@ -197,10 +198,15 @@ def _series(service: str | None, metric: str, labels: dict[str, str], points: Po
     )
 
 
-def _result(name: str, series: tuple[MetricSeries, ...], skipped: list[tuple[int, str]]) -> Parsed[MetricSeries]:
+def _result(
+    name: str, series: tuple[MetricSeries, ...], skipped: list[tuple[int, str]], read: int
+) -> Parsed[MetricSeries]:
     notes = skipped_note(name, "line", skipped)
     if skipped and not series:
         raise UnreadableFileError(notes[0])
+    repeated = read - sum(len(one.timestamps) for one in series)
+    if repeated:
+        notes += (f"{name}: {repeated} samples left out whose series has a later line for the same moment",)
     return Parsed(series, notes)
 
 
