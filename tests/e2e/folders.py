@@ -69,7 +69,7 @@ def rows_stored(
     import duckdb
 
     with duckdb.connect(str(incident_path(store.directory, incident_id)), read_only=True) as connection:
-        return {asset: len(connection.table(f"{asset}{suffix}")) for asset in ("raw_alerts", *FILES)}
+        return {asset: len(connection.table(f"{asset}{suffix}")) for asset in assets}
 
 
 def left_out(record: Materialization) -> int:
