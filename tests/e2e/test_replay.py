@@ -113,7 +113,7 @@ def recorded(request: pytest.FixtureRequest, whole: bool) -> list[Path]:
     """The folders of one data set that are played; the same for every test of a run."""
     data_set = request.param
     found = sorted(path.parent for path in shared_path(f"data/incidents/{data_set}").glob(f"*/{ALERTS}"))
-    return sample(found, DATA_SETS[data_set], random.Random(f"{os.environ[SEED_VARIABLE]} {data_set}"), whole)  # noqa: S311
+    return sample(found, DATA_SETS[data_set], random.Random(f"{os.environ[SEED_VARIABLE]} {data_set}"), whole)
 
 
 several_replays = pytest.mark.timeout(1800)
