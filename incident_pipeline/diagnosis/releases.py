@@ -13,6 +13,8 @@ from incident_pipeline.diagnosis.canary import VersionGap
 from incident_pipeline.diagnosis.series import Quantity
 from incident_pipeline.models import Deployment, MetricSeries
 
+SKEW = 120.0
+"""Clocks of different sources differ by so many seconds, and an onset is known no better."""
 FRESH = 1800.0
 """A release older than this at the onset no longer stands out for being recent."""
 
@@ -34,8 +36,9 @@ def release_features(
             continue
         age = onset - started.timestamp()
         own = found.setdefault(deployment.service, {})
-        if -120.0 <= age <= FRESH * 4:
-            own["released"] = max(own.get("released", 0.0), math.exp(-max(age, 0.0) / FRESH))
+        if -SKEW <= age <= FRESH * 4 and started.timestamp() <= alert + SKEW / 4:
+            freshness = math.exp(-age / FRESH) if age >= 0 else 0.7
+            own["released"] = max(own.get("released", 0.0), freshness)
         silent = deployment.service in versioned and (deployment.service, deployment.version) not in reporting
         if silent and 0 < alert - started.timestamp() < FRESH:
             own["version_silent"] = 1.0

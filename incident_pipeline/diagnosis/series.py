@@ -195,6 +195,8 @@ class Shift:
     kind: Quantity
     points: Points
     normal: Normal
+    yesterday: Normal | None
+    """The same hours of the day before, where the series reaches back so far."""
     after: float
     """Median since the onset."""
     coverage: float
@@ -219,12 +221,17 @@ class Shift:
     @property
     def badness(self) -> float:
         """0 (normal, or better than normal) to 1 (far off in the bad direction and at least doubled or halved)."""
-        return _badness(self.kind, self.normal, self.after) * self.coverage
+        return self._bad(self.after) * self.coverage
 
     @property
     def mean_badness(self) -> float:
         """The same for the mean since the onset, which also sees what comes and goes."""
-        return _badness(self.kind, self.normal, self.mean)
+        return self._bad(self.mean)
+
+    def _bad(self, value: float) -> float:
+        """What is usual at this time of day is not bad, however far it is from the hours before."""
+        bad = _badness(self.kind, self.normal, value)
+        return bad if self.yesterday is None else min(bad, _badness(self.kind, self.yesterday, value))
 
 
 def _badness(kind: Quantity, normal: Normal, after: float) -> float:
@@ -265,12 +272,25 @@ def shift_of(
         kind=quantity(series.name),
         points=points,
         normal=normal,
+        yesterday=_yesterday(points, onset, end, peak),
         after=float(np.median(after)),
         coverage=min(full, default=1.0),
         mean=float(np.mean(after)),
         peak=float(after[far]),
         since=since,
     )
+
+
+DAY = 86400.0
+_AROUND = 1800.0
+
+
+def _yesterday(points: Points, onset: float, end: float, peak: float) -> Normal | None:
+    """What was normal at the same time of the day before, half an hour around it."""
+    if not len(points.times) or points.times[0] > onset - DAY:
+        return None
+    values = points.between(onset - DAY - _AROUND, end - DAY + _AROUND)
+    return normal_of(values, peak) if len(values) >= 5 else None
 
 
 def _since(points: Points, normal: Normal, after: float, onset: float) -> float | None:
