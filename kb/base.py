@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kb.documents import Document, SearchResult
 from kb.embedding import DEFAULT_MODEL, Embedder, load_embedder
-from kb.merging import Added, merge, new_passages, redacted
+from kb.merging import Added, Change, changed_documents, checked, is_same_model, merge, new_passages
 from kb.redaction import redact_value
 from kb.search import Searcher
 from kb.shipped import shipped_vectors
@@ -85,15 +85,25 @@ class KnowledgeBase:
         Raises:
             UnreadableError: a document has no id or an unknown kind; nothing was added.
         """
-        fresh = {document.id: document for document in map(redacted, documents)}
+        handed_in = checked(documents)
         known = {s.incident_id: json.dumps(redact_value(s.as_json()), sort_keys=True) for s in signatures}
+        gone = frozenset(remove)
         self._refresh()
-        vectors = self._vectors(new_passages(self._contents, fresh, self._load()), progress)
+        embedder = self._load()
+
+        def change(old: Contents) -> Change:
+            return Change(changed_documents(old, handed_in), len(handed_in), known, gone)
+
+        wanted = change(self._contents)
+        if wanted.is_empty(self._contents) and is_same_model(self._contents, embedder):
+            return Added(0, 0, len(handed_in), 0, self._contents.version)
+        vectors = self._vectors(new_passages(self._contents, wanted.offered.values(), embedder), progress)
         with write_lock(self.path):
             old = read(self.path)
-            late = [p for p in new_passages(old, fresh, self._load()) if p not in vectors]
+            wanted = change(old)
+            late = [p for p in new_passages(old, wanted.offered.values(), embedder) if p not in vectors]
             vectors.update(self._vectors(late, None))
-            merged, added = merge(old, fresh, known, set(remove), vectors, self._load())
+            merged, added = merge(old, wanted, vectors, embedder)
             if merged is not old:
                 publish(self.path, merged)
         self._refresh()

@@ -120,9 +120,10 @@ class LexicalIndex:
 
     def __init__(self, index: TermIndex) -> None:
         self._index = index
-        self._numbers = {term: number for number, term in enumerate(index.terms)}
         self.size = len(index.document_starts) - 1
         frequency = np.diff(index.term_starts)
+        in_use = frequency > 0  # terms of removed documents keep their number and are unknown to a query
+        self._numbers = {term: number for number, term in enumerate(index.terms) if in_use[number]}
         self.rarity: FloatArray = np.log1p((self.size - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
         idf = np.repeat(self.rarity, frequency)
         self._lengths = np.maximum(np.diff(index.document_starts) - 2, 1).astype(np.float32)

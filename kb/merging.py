@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +35,37 @@ class Added:
     version: str
 
 
-def redacted(document: Document) -> Document:
-    """The document as it may be stored: without secrets, and without what UTF-8 cannot hold.
+class Offered(NamedTuple):
+    """A document that is new or changed, as it may be stored, with its hash as it was handed in."""
+
+    document: Document
+    content_hash: str
+
+
+def checked(documents: Iterable[Document]) -> dict[str, Document]:
+    """Documents by id; of two of one id the last counts.
 
     Raises:
-        UnreadableError: it has no id or an unknown kind.
+        UnreadableError: one has no id or an unknown kind.
     """
-    if not document.id or document.kind not in KINDS:
-        raise UnreadableError(f"document {document.id!r} has kind {document.kind!r}; write one of {', '.join(KINDS)}")
+    found = {}
+    for document in documents:
+        if not document.id or document.kind not in KINDS:
+            kinds = ", ".join(KINDS)
+            raise UnreadableError(f"document {document.id!r} has kind {document.kind!r}; write one of {kinds}")
+        found[_storable(document.id)] = document
+    return found
+
+
+def changed_documents(old: Contents, handed_in: Mapping[str, Document]) -> dict[str, Offered]:
+    """Those that differ from what is stored; only they are redacted, which is what costs time."""
+    hashes = {document.id: known for document, known in zip(old.documents, old.hashes, strict=True)}
+    offered = ((identity, document, document.content_hash) for identity, document in handed_in.items())
+    return {i: Offered(redacted(document), found) for i, document, found in offered if hashes.get(i) != found}
+
+
+def redacted(document: Document) -> Document:
+    """The document as it may be stored: without secrets, and without what UTF-8 cannot hold."""
     return replace(
         document,
         id=_storable(document.id),
@@ -59,52 +83,68 @@ def passage(title: str, chunk: Chunk | ChunkRow) -> str:
     return ". ".join(filter(None, parts)) + "\n" + chunk.text
 
 
-def new_passages(old: Contents, fresh: Mapping[str, Document], embedder: Embedder | None) -> list[str]:
+def new_passages(old: Contents, offered: Iterable[Offered], embedder: Embedder | None) -> list[str]:
     """The texts whose vectors are needed and not there: of changed documents, or of all after a change of the model."""
     if embedder is None:
         return []
-    hashes = {document.id: document.content_hash for document in old.documents}
-    changed = [document for document in fresh.values() if hashes.get(document.id) != document.content_hash]
-    needed = [passage(d.title, chunk) for d in changed for chunk in chunks(d.text)]
+    needed = [passage(o.document.title, chunk) for o in offered for chunk in chunks(o.document.text)]
     if old.meta.get("model") != embedder.name:
         needed += [passage(old.documents[chunk.document_row].title, chunk) for chunk in old.chunks]
     return list(dict.fromkeys(needed))
 
 
+def is_same_model(old: Contents, embedder: Embedder | None) -> bool:
+    """Whether what is stored can stay as it is with this model; without a model it can."""
+    return embedder is None or not old.documents or old.meta.get("model") == embedder.name
+
+
+class Change(NamedTuple):
+    """What an `add` asks for, beside what is stored."""
+
+    offered: Mapping[str, Offered]
+    handed_in: int
+    """How many documents were handed in, changed or not."""
+    signatures: Mapping[str, str]
+    remove: frozenset[str]
+
+    def is_empty(self, old: Contents) -> bool:
+        """Whether the stored contents already are what is asked for."""
+        known = dict(old.signatures)
+        gone = any(document.id in self.remove for document in old.documents) if self.remove else False
+        return not self.offered and not gone and all(known.get(i) == body for i, body in self.signatures.items())
+
+
 def merge(
-    old: Contents,
-    fresh: Mapping[str, Document],
-    signatures: Mapping[str, str],
-    remove: set[str],
-    vectors: Mapping[str, FloatArray],
-    embedder: Embedder | None,
+    old: Contents, change: Change, vectors: Mapping[str, FloatArray], embedder: Embedder | None
 ) -> tuple[Contents, Added]:
     """The next contents; the same object where nothing changed."""
-    hashes = {document.id: document.content_hash for document in old.documents}
-    changed = {identity for identity, document in fresh.items() if hashes.get(identity) != document.content_hash}
-    gone = (remove & hashes.keys()) - fresh.keys()
-    known = {**dict(old.signatures), **signatures}
-    model = embedder.name if embedder else old.meta.get("model")
-    same_model = model == old.meta.get("model") or not (old.documents or fresh)
-    if not changed and not gone and known == dict(old.signatures) and same_model:
-        return old, Added(0, 0, len(fresh), 0, old.version)
-    kept = [row for row, document in enumerate(old.documents) if document.id not in changed | gone]
-    added = [document for identity, document in fresh.items() if identity in changed]
+    if change.is_empty(old) and is_same_model(old, embedder):
+        return old, Added(0, 0, change.handed_in, 0, old.version)
+    ids = {document.id for document in old.documents}
+    gone = (change.remove & ids) - change.offered.keys()
+    kept = [row for row, d in enumerate(old.documents) if d.id not in change.offered and d.id not in gone]
+    added = [offered.document for offered in change.offered.values()]
     documents = (*(old.documents[row] for row in kept), *added)
+    hashes = (*(old.hashes[row] for row in kept), *(offered.content_hash for offered in change.offered.values()))
     rows, matrix = _chunks(old, kept, added, vectors, embedder)
     parts = [part(document) for document in added]
+    known = {**dict(old.signatures), **change.signatures}
     version = _next_version(old.version, documents, known)
+    removed = (
+        (d.id, d.title, found, version) for d, found in zip(old.documents, old.hashes, strict=True) if d.id in gone
+    )
     merged = Contents(
         documents=documents,
+        hashes=hashes,
         chunks=rows,
         vectors=matrix,
         index=build_index(parts) if old.index is None else update_index(old.index, kept, parts),
         signatures=tuple(sorted(known.items())),
-        removed=(*old.removed, *((d.id, d.title, d.content_hash, version) for d in old.documents if d.id in gone)),
+        removed=(*old.removed, *removed),
         meta={**old.meta, "version": version, **_model_facts(embedder if matrix is not None else None)},
     )
-    new = len(changed - hashes.keys())
-    return merged, Added(new, len(changed) - new, len(fresh) - len(changed), len(gone), version)
+    new = len(change.offered.keys() - ids)
+    return merged, Added(new, len(added) - new, change.handed_in - len(added), len(gone), version)
 
 
 def part(document: Document) -> Part:

@@ -69,6 +69,8 @@ class Contents:
     """All that one version of the file holds."""
 
     documents: tuple[Document, ...] = ()
+    hashes: tuple[str, ...] = ()
+    """The content hash of each document as it was handed in, before it was redacted."""
     chunks: tuple[ChunkRow, ...] = ()
     vectors: npt.NDArray[np.float32] | None = None
     """One row for each chunk, zeros where there is none; None where no model was there."""
@@ -119,11 +121,13 @@ def _read_all(connection: duckdb.DuckDBPyConnection) -> Contents:
     if int(meta["schema"]) > SCHEMA_VERSION:
         raise ValueError(f"written by a newer version, schema {meta['schema']}")
     rows = connection.execute(
-        'SELECT id, kind, title, text, source, date, services, category, labels, "commit" FROM documents ORDER BY row'
+        'SELECT id, kind, title, text, source, date, services, category, labels, "commit", content_hash '
+        "FROM documents ORDER BY row"
     ).fetchall()
     chunks, vectors = _chunks(connection, int(meta.get("dimensions", "0")))
     return Contents(
-        documents=tuple(_document(row) for row in rows),
+        documents=tuple(_document(row[:-1]) for row in rows),
+        hashes=tuple(row[-1] for row in rows),
         chunks=chunks,
         vectors=vectors,
         index=_index(dict(connection.execute("SELECT name, data FROM arrays").fetchall())),
@@ -192,7 +196,11 @@ def _write_all(connection: duckdb.DuckDBPyConnection, contents: Contents) -> Non
     _insert(
         connection, "meta", [(key, value) for key, value in {**contents.meta, "schema": str(SCHEMA_VERSION)}.items()]
     )
-    _insert(connection, "documents", [_row(number, document) for number, document in enumerate(contents.documents)])
+    _insert(
+        connection,
+        "documents",
+        [_row(*numbered) for numbered in enumerate(zip(contents.documents, contents.hashes, strict=True))],
+    )
     for start in range(0, len(contents.chunks), _BATCH):
         _insert(connection, "chunks", contents.chunks[start : start + _BATCH])
         if contents.vectors is not None:
@@ -206,11 +214,12 @@ def _write_all(connection: duckdb.DuckDBPyConnection, contents: Contents) -> Non
     connection.execute("CHECKPOINT")
 
 
-def _row(number: int, document: Document) -> tuple[Any, ...]:
+def _row(number: int, hashed: tuple[Document, str]) -> tuple[Any, ...]:
+    document, content_hash = hashed
     date = document.date.replace(tzinfo=None) if document.date else None
     return (
         number, document.id, document.kind, document.title, document.text, document.source, date,
-        list(document.services), document.category, list(document.labels), document.commit, document.content_hash,
+        list(document.services), document.category, list(document.labels), document.commit, content_hash,
     )  # fmt: skip
 
 
