@@ -19,7 +19,8 @@ from incident_pipeline.models import Evidence, Incident, LogEntry, Symptoms
 
 MAX_TEXTS = 400
 _FRAME = re.compile(
-    r"[\w./$-]*?([\w-]+\.(?:go|py|java|kt|scala|js|jsx|ts|tsx|rb|rs|c|cc|cpp|h|cs|php|ex|swift))\b(?::(\d+))?"
+    # bounded at both ends: a line of 100 kB without a blank must not cost minutes
+    r"(?<![\w-])([\w-]{1,200}\.(?:go|py|java|kt|scala|js|jsx|ts|tsx|rb|rs|c|cc|cpp|h|cs|php|ex|swift))\b(?::(\d+))?"
 )
 _STOP = words(
     "the and for from with that this not are was has have its into onto over than then when while after "
