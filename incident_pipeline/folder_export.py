@@ -38,7 +38,7 @@ def write_folder(
     """Write an incident and its evidence as an incident folder; what was unavailable gets no file.
 
     Args:
-        path: the folder; made where it does not exist. Files in it are replaced.
+        path: the folder; made where it does not exist. Evidence of an earlier export in it is removed.
         incident: its alerts become alerts.json.
         evidence: what was gathered; no rows but an answer becomes a file with no rows.
         kubernetes: the snapshot of the cluster, as it is.
@@ -48,6 +48,7 @@ def write_folder(
         The files that were written.
     """
     path.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(path)
     hide: Hide = redact_value if redacted else _as_it_is
     written = [_write(path / "alerts.json", _json(_rows(incident.alerts, hide)))]
     for name, file in _JSON_FILES.items():
@@ -65,6 +66,15 @@ def write_folder(
     if kubernetes is not None:
         written.append(_write(path / "kubernetes.json.gz", _json(hide(dict(kubernetes)))))
     return tuple(written)
+
+
+def _remove_earlier(path: Path) -> None:
+    """What is not written this time must not be read as if it were of this incident; truth.json stays."""
+    names = ("alerts.json", *_JSON_FILES.values(), *_LINE_FILES.values(), "metrics.csv", "kubernetes.json")
+    for name in names:
+        plain = name.removesuffix(".gz")
+        (path / plain).unlink(missing_ok=True)
+        (path / f"{plain}.gz").unlink(missing_ok=True)
 
 
 def _answered(gathered: Gathered[Any]) -> bool:

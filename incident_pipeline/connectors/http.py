@@ -10,6 +10,7 @@ The library is imported at the first request: whoever only reads the configurati
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -210,6 +211,8 @@ class HttpClient:
     def _opened(self) -> httpx.AsyncClient:
         import httpx
 
+        # its own log tells whole URLs, and a query can hold a secret
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             proxy = self._connection.proxy

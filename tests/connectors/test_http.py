@@ -269,6 +269,13 @@ def test_an_unreadable_authority_is_one_sentence(tmp_path: Any) -> None:
         ask(one)
 
 
+def test_no_log_tells_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    answers = iter([httpx.Response(503, json={"error": TOKEN}), httpx.Response(200, json=[])])
+    ask(client(lambda _: next(answers)), params={"key": TOKEN})
+    assert TOKEN not in caplog.text
+
+
 # --- over real sockets --------------------------------------------------------------------------
 
 

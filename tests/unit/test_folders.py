@@ -425,7 +425,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, data: st.DataObject) ->
     recorded = data.draw(st.sets(st.sampled_from(sorted(rows))))
     evidence = Evidence(**{kind: gathered(kind, [answered(kind, "test", rows[kind])]) for kind in recorded})
     incident = incident_from([Alert.model_validate(ALERT)])
-    path = tmp_path / data.draw(st.uuids()).hex
+    path = tmp_path / "exported"
     write_folder(path, incident, evidence, redacted=False)
     loaded = load_folder(path)
     assert loaded.notes == ()
@@ -452,6 +452,18 @@ def test_written_folders_hold_no_secrets_and_are_the_same_bytes_each_time(tmp_pa
     assert b"abc123def456" not in written
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_an_earlier_export_in_the_same_folder_leaves_nothing(tmp_path: Path) -> None:
+    folder(
+        tmp_path,
+        logs_jsonl='{"timestamp": 1, "message": "old"}',
+        metrics_csv="time,a|b\n1,2\n",
+        truth_json={"category": "x"},
+    )
+    write_folder(tmp_path, incident_from([Alert.model_validate(ALERT)]), Evidence())
+    assert {path.name for path in tmp_path.iterdir()} == {"alerts.json", "truth.json"}
+    assert load_folder(tmp_path).evidence.logs.status is EnvelopeStatus.UNAVAILABLE
 
 
 def test_ten_thousand_log_lines_and_five_hundred_series_load_fast(tmp_path: Path) -> None:
