@@ -42,8 +42,11 @@ def read_metrics(name: str, text: str, services: Collection[str] = ()) -> Parsed
         columns = [cell.lower() for cell in header]
         if "metric" in columns and "value" in columns:
             return _read_long(name, lines, columns)
-        if columns and (columns[0] in _TIME_COLUMNS or columns[0] == ""):
-            return _read_wide(name, lines, header, services)
+        at = next((columns.index(column) for column in _TIME_COLUMNS if column in columns), None)
+        if at is None and columns[:1] == [""]:
+            at = 0
+        if at is not None:
+            return _read_wide(name, lines, header, at, services)
     except csv.Error as error:
         raise UnreadableFileError(f"{name}: not CSV ({error})") from error
     forms = "timestamp,service,metric,value, or timestamp and one column per series"
@@ -130,27 +133,29 @@ def _long_series(key: tuple[str, ...], loose: list[str], points: Points) -> Metr
 
 
 def _read_wide(
-    name: str, lines: Iterable[list[str]], header: Sequence[str], services: Collection[str]
+    name: str, lines: Iterable[list[str]], header: Sequence[str], at: int, services: Collection[str]
 ) -> Parsed[MetricSeries]:
-    split = _column_splitter(header[1:], services)
+    # a column without a name is the index that some tools write
+    places = [index for index, column in enumerate(header) if index != at and column]
+    split = _column_splitter([header[index] for index in places], services)
     seconds = _Seconds()
-    points: list[Points] = [([], []) for _ in header[1:]]
+    points: dict[int, Points] = {index: ([], []) for index in places}
     skipped: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=2):
         if not line:
             continue
         try:
-            moment, values = seconds[line[0]], [_number(cell) for cell in line[1 : len(header)]]
-        except ValueError as error:
-            skipped.append((number, str(error)))
+            moment = seconds[line[at]]
+            values = [_number(line[index]) if index < len(line) else float("nan") for index in places]
+        except (ValueError, IndexError) as error:
+            skipped.append((number, "too few columns" if isinstance(error, IndexError) else str(error)))
             continue
-        values += [float("nan")] * (len(points) - len(values))
-        for (moments, samples), value in zip(points, values, strict=True):
-            moments.append(moment)
-            samples.append(value)
+        for index, value in zip(places, values, strict=True):
+            points[index][0].append(moment)
+            points[index][1].append(value)
     series, read = [], 0
-    for column, found in zip(header[1:], points, strict=True):
-        service, text = split(column)
+    for index, found in points.items():
+        service, text = split(header[index])
         metric, labels = split_labels(text)
         if metric and found[0]:
             series.append(_series(service, metric, labels, found, None))

@@ -276,6 +276,13 @@ def test_wide_columns_that_name_no_known_service_are_plain_metrics() -> None:
     assert [(s.service, s.name) for s in parsed.items] == [(None, "error_rate"), (None, "latency_p99")]
 
 
+def test_an_index_before_the_times_is_no_series() -> None:
+    parsed = read_metrics("metrics.csv", ",timestamp,cart|cpu\n0,1,5\n1,2\n2\n")
+    (series,) = parsed.items
+    assert (series.service, series.timestamps, series.values[0]) == ("cart", (1.0, 2.0), 5.0)
+    assert "line 4: too few columns" in parsed.notes[0]
+
+
 def test_further_columns_of_long_metrics_are_labels() -> None:
     parsed = read_metrics("m.csv", "Value,Metric,Time,pod,unit\n1,cpu,5,a,percent\n2,cpu,5,b,percent\n")
     assert [(s.labels, s.unit, s.values) for s in parsed.items] == [
