@@ -21,6 +21,9 @@ from incident_pipeline.models import LogEntry, LogPattern
 
 MAX_LINES = 200_000
 MAX_PATTERNS = 60
+SHORT = 45.0
+NOTHING_KNOWN = 0.35
+"""Novelty of every pattern where the log begins (almost) with the onset, in seconds."""
 EARLY = timedelta(minutes=20)
 """A pattern that first shows this long before the onset may be its forerunner."""
 
@@ -117,6 +120,8 @@ def _novelty(since: int, early: int, before: int, seconds: tuple[float, float]) 
     Lines shortly before the onset are its forerunners where the log reaches back much further, else part of the usual.
     """
     known, now = seconds
+    if known < SHORT:
+        return NOTHING_KNOWN
     if known > 1.5 * EARLY.total_seconds():
         recent, usual, past, span = since + early, before, known - EARLY.total_seconds(), now + EARLY.total_seconds()
         recent, span = (since, now) if since >= early else (recent, span)
