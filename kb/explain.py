@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from kb.documents import Document
 from kb.tokens import terms, words
@@ -52,7 +53,7 @@ def as_written(text: str) -> dict[str, str]:
 def excerpt(text: str, query: set[str], length: int = _SNIPPET_LENGTH) -> str:
     """The stretch of a chunk with the most query terms, on one line."""
     found = text.split()
-    hits = [any(part in query for part in terms(word)) for word in found]
+    hits = [not query.isdisjoint(_terms_of(word)) for word in found]
     best, start, size, held = (-1, 0), 0, 0, 0
     for end, word in enumerate(found):
         size += len(word) + 1
@@ -67,3 +68,9 @@ def excerpt(text: str, query: set[str], length: int = _SNIPPET_LENGTH) -> str:
     if len(cut) > length:
         cut = (cut[:length].rpartition(" ")[0] or cut[:length]) + " …"
     return ("… " if first else "") + cut
+
+
+@lru_cache(maxsize=65_536)
+def _terms_of(word: str) -> frozenset[str]:
+    """Snippets ask for the same words again and again."""
+    return frozenset(terms(word))
