@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from incident_pipeline.alert_fields import text_of
+from incident_pipeline.alert_fields import MAX_LABEL, text_of
+from incident_pipeline.json_text import clean
 
 SERVICE_TAGS = ("service", "kube_service", "kube_deployment", "app", "application", "component")
 ENVIRONMENT_TAGS = ("env", "environment", "stage")
@@ -16,10 +17,11 @@ def tags_of(value: Any) -> dict[str, str]:
     items: Iterable[Any] = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else ()
     labels: dict[str, str] = {}
     for item in items:
-        name, colon, rest = (text_of(item) or "").partition(":")
+        text = clean(item) if type(item) is str else text_of(item) or ""
+        name, colon, rest = text.partition(":")
         name = name.strip()
         if name and name != "*":
-            labels.setdefault(name, rest.strip() if colon else "true")
+            labels.setdefault(name, rest.strip()[:MAX_LABEL] if colon else "true")
     return labels
 
 
