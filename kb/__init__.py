@@ -4,7 +4,7 @@ from kb.base import KnowledgeBase
 from kb.documents import Document, SearchResult
 from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
 from kb.merging import Added
-from kb.reading import Reading, Skipped, read_paths, starter_documents
+from kb.reading import Reading, Skipped, gone, read_paths, starter_documents
 from kb.similar import IncidentSignature, Match, find_similar
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Skipped",
     "UnreadableError",
     "find_similar",
+    "gone",
     "read_paths",
     "starter_documents",
 ]

@@ -77,6 +77,18 @@ def starter_documents() -> tuple[Document, ...]:
     return tuple(replace(d, id=f"starter/{Path(d.id).stem}", source="starter corpus") for d in documents)
 
 
+def gone(documents: Iterable[Document], paths: Iterable[str | Path]) -> list[str]:
+    """The ids of documents that were read from one of these folders and whose file is no longer there."""
+    folders = [Path(path).resolve() for path in paths if Path(path).is_dir()]
+    return [
+        document.id
+        for document in documents
+        if document.source.startswith("/")
+        and any(Path(document.source).is_relative_to(folder) for folder in folders)
+        and not Path(document.source).exists()
+    ]
+
+
 def _read(path: Path, most_bytes: int) -> Iterator[Document | Skipped]:
     if path.is_dir():
         for file in _files(path):
@@ -168,7 +180,7 @@ def _document(facts: Mapping[str, Any], text: str, default_id: str, path: Path) 
         kind=_kind(facts.get("kind") or facts.get("type"), path),
         title=str(facts.get("title") or (heading[1] if heading else stem)),
         text=text,
-        source=str(facts.get("source") or path),
+        source=str(facts.get("source") or path.resolve()),
         date=as_utc(facts.get("date")) or _date_in_name(path.name),
         services=_names(facts.get("services") or facts.get("service")),
         category=str(facts["category"]) if facts.get("category") else None,

@@ -30,7 +30,7 @@ _UNRELATED = 0.3
 _TELLING = 1.0
 """A rarer term than this is worth naming as a reason."""
 _CHUNKS_READ = 3
-_MOST_QUERY_TERMS = 512
+_MOST_QUERY_TERMS, _LONGEST_QUERY = 512, 20_000
 
 
 class _Found(NamedTuple):
@@ -75,6 +75,7 @@ class Searcher:
         self, text: str, kind: str | None, limit: int, since: datetime | None, before: datetime | None
     ) -> list[SearchResult]:
         """The best documents for a text; documents without a date are never too old."""
+        text = text[:_LONGEST_QUERY]
         query_terms = terms(text)[:_MOST_QUERY_TERMS]
         if not self._documents or not query_terms or limit < 1:
             return []

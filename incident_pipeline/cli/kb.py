@@ -37,21 +37,22 @@ def index(
 ) -> None:
     """Read folders of Markdown, HTML or text, single files, and JSON lines into the knowledge base.
 
-    Without a path: the starter corpus and the sources of the configuration. Unchanged documents cost nothing; files
-    that cannot be read are listed and skipped. A JSON line has id, kind, title, text and may have source, date,
-    services, category, labels.
+    Without a path: the starter corpus and the sources of the configuration. Unchanged documents cost nothing; those of
+    deleted files leave the index; files that cannot be read are listed and skipped. A JSON line has id, kind, title,
+    text and may have source, date, services, category, labels.
 
     Example:
       incident-pipeline kb index docs/runbooks postmortems.jsonl
     """
-    from kb import read_paths, starter_documents
+    from kb import gone, read_paths, starter_documents
 
     application = context.application()
     sources = [Path(source).expanduser() for source in application.scenario.knowledge_base.sources]
     with _said(), output.progress("reading"):
         reading = read_paths(paths or sources)
         documents = [*reading.documents, *(() if paths else starter_documents())]
-        added = _writable(application).add(documents)
+        knowledge_base = _writable(application)
+        added = knowledge_base.add(documents, remove=gone(knowledge_base.documents, paths or sources))
     for skipped in reading.skipped[:SKIPPED_SHOWN]:
         output.note(output.safe(f"skipped {skipped.path}: {skipped.reason}"))
     if len(reading.skipped) > SKIPPED_SHOWN:
@@ -62,10 +63,11 @@ def index(
         output.print_json({**counts, "skipped": skips, "version": added.version})
     else:
         output.print_text(
-            f"{added.new} new, {added.changed} changed, {added.unchanged} unchanged, {len(reading.skipped)} skipped; "
+            f"{added.new} new, {added.changed} changed, {added.unchanged} unchanged, {added.removed} removed, "
+            f"{len(reading.skipped)} skipped; "
             f"knowledge base {added.version}"
         )
-    if not documents:
+    if not documents and not added.removed:
         raise InputError("nothing was indexed: no readable document was found; see the lines above")
 
 

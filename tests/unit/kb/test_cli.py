@@ -122,3 +122,11 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     assert again.exit_code == 0
     assert "moved to" in again.stderr
     assert call("--data-dir", str(tmp_path), "kb", "search", "anything").exit_code == 0
+
+
+def test_a_deleted_file_leaves_the_index(data: str, tmp_path: Path) -> None:
+    (tmp_path / "runbooks" / "disk.md").unlink()
+    result = call("--data-dir", data, "kb", "index", str(tmp_path / "runbooks"), "--json")
+    assert json.loads(result.stdout)["removed"] == 1
+    assert call("--data-dir", data, "kb", "show", "runbooks/disk.md").exit_code == 1
+    assert call("--data-dir", data, "kb", "show", "runbooks/pods.md").exit_code == 0

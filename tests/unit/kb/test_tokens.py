@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kb.tokens import terms
@@ -42,3 +44,20 @@ def test_nothing_breaks_it() -> None:
     assert terms("\x00\ud800 \U0001f525 ___ ---") is not None
     assert len(terms("A" * 100_000)) <= 20
     assert terms("Überlastung") == terms("überlastung")
+
+
+@pytest.mark.parametrize("days", ["2026-03-12", "March 12th, 2026", "12 Mar 2026", "12th of March 2026"])
+def test_a_day_is_one_term_however_it_is_written(days: str) -> None:
+    assert {"day0312", "day20260312"} <= set(terms(f"on {days} it failed"))
+    assert "day0312" in terms("Mar 12")
+    assert not [term for term in terms("it may 99 times") if term.startswith("day")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" + "." * 500_000, "may" + " " * 500_000, "1 " * 300_000, "1" + " " * 500_000, "a." * 300_000],
+)
+def test_hostile_text_takes_linear_time(text: str) -> None:
+    started = time.process_time()
+    terms(text)
+    assert time.process_time() - started < 3
