@@ -3,6 +3,7 @@
 from kb.base import KnowledgeBase
 from kb.documents import Document, SearchResult
 from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
+from kb.learning import Feedback, Recurrence, Vote, recurring, vote
 from kb.merging import Added
 from kb.reading import Reading, Skipped, gone, read_paths, starter_documents
 from kb.similar import IncidentSignature, Match, find_similar
@@ -11,17 +12,22 @@ __all__ = [
     "Added",
     "DamagedIndexError",
     "Document",
+    "Feedback",
     "IncidentSignature",
     "KnowledgeBase",
     "KnowledgeBaseError",
     "Match",
     "ModelError",
     "Reading",
+    "Recurrence",
     "SearchResult",
     "Skipped",
     "UnreadableError",
+    "Vote",
     "find_similar",
     "gone",
     "read_paths",
+    "recurring",
     "starter_documents",
+    "vote",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kb.documents import Document, SearchResult
 from kb.embedding import DEFAULT_MODEL, Embedder, load_embedder
+from kb.learning import Feedback, adjusted
 from kb.merging import Added, Change, changed_documents, checked, is_same_model, merge, new_passages
 from kb.redaction import redact_value
 from kb.search import Searcher
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _STAMP = tuple[int, int, int] | None
 _AT_ONCE = 64
+_MORE_TO_REORDER = 10
 _MOST_ASKED = 256
 """Vectors of queries that are kept: an incident asks the same again after one, three and ten minutes."""
 
@@ -116,6 +118,7 @@ class KnowledgeBase:
         limit: int = 5,
         since: datetime | None = None,
         before: datetime | None = None,
+        feedback: Sequence[Feedback] = (),
     ) -> list[SearchResult]:
         """The documents that fit a text best, each with a calibrated probability of being relevant and with reasons.
 
@@ -125,9 +128,13 @@ class KnowledgeBase:
             limit: results at most.
             since: documents of an earlier date are left out; those without a date are not.
             before: documents of this date or later are left out: what was not known yet.
+            feedback: what people used or rejected when they asked similar questions.
         """
         self._refresh()
-        return self._searcher.search(text, kind, limit, since, before)
+        if not feedback:
+            return self._searcher.search(text, kind, limit, since, before)
+        found = self._searcher.search(text, kind, limit + _MORE_TO_REORDER, since, before)
+        return adjusted(found, text, feedback)[:limit]
 
     def similar(
         self,

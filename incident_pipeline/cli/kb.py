@@ -166,6 +166,28 @@ def similar(
 
 
 @app.command()
+def recurring(as_json: Json = False) -> None:
+    """Causes that came back, the most frequent first.
+
+    Example:
+      incident-pipeline kb recurring
+    """
+    from kb import recurring as find_recurring
+
+    with _said():
+        found = find_recurring(_knowledge_base().signatures)
+    if as_json:
+        output.print_json([{name: getattr(r, name) for name in r.__dataclass_fields__} for r in found])
+        return
+    for recurrence in found:
+        services = ", ".join(recurrence.services) or "unknown service"
+        output.print_text(output.safe(f"{len(recurrence.incident_ids)} times  {services}: {recurrence.cause}"))
+        output.print_text(output.safe(f"         {', '.join(recurrence.incident_ids)}"))
+    if not found:
+        output.note("no cause came back so far")
+
+
+@app.command()
 def evaluate(
     queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="JSON lines of query and relevant ids.")],
     kind: Kind = None,
