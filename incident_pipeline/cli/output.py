@@ -50,6 +50,7 @@ def print_text(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Write a remark on stderr, whatever is in it."""
+    sys.stdout.flush()
     sys.stderr.write(_safe_lines(text) + "\n")
 
 
