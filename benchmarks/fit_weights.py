@@ -6,7 +6,7 @@ Two small models, both regularised, no weight for anything but what speaks for a
 
 - the ranking of services: a conditional logit over the features of `service_evidence`, each data set with the same
   total weight, no negative weights;
-- the confidence of the first hypothesis: a logistic regression on a few numbers.
+- the confidence of the first hypothesis: a logistic regression on its lead over the next.
 
 Printed: how good each is on data sets that it was not fitted on (leave one data set out), and on incidents that it was
 not fitted on (five folds within each data set, beside the other data sets). Only the second says what to expect of
@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.labelled import DEFAULT, Labelled, labelled
 from incident_pipeline.config import Scenario
-from incident_pipeline.diagnosis.calibration import INPUTS, inputs_of
+from incident_pipeline.diagnosis.calibration import INPUTS, gap_offset, inputs_of
 from incident_pipeline.diagnosis.engine import find_hypotheses
 from incident_pipeline.diagnosis.graph import service_graph
 from incident_pipeline.diagnosis.log_symptoms import errors_by_service, log_symptoms
@@ -139,8 +139,12 @@ def report_ranking(choices: Sequence[Choice]) -> np.ndarray:
     return everywhere
 
 
-def calibration_rows(incidents: Sequence[Labelled]) -> list[tuple[str, np.ndarray, bool]]:
-    """(data set, inputs, right) of the first hypothesis of every incident."""
+Row = tuple[str, np.ndarray, bool, float]
+"""Data set, inputs, right, what missing evidence adds to the log-odds."""
+
+
+def calibration_rows(incidents: Sequence[Labelled]) -> list[Row]:
+    """One row for the first hypothesis of every incident."""
     settings = Scenario()
     rows = []
     for one in incidents:
@@ -152,25 +156,26 @@ def calibration_rows(incidents: Sequence[Labelled]) -> list[tuple[str, np.ndarra
         first = merged[0]
         blamed = {one.truth.root_cause_change, one.truth.root_cause_deployment} - {None}
         right = first.service == one.truth.root_cause_service or first.caused_by.id in blamed
-        rows.append((one.dataset, np.asarray([1.0, *inputs_of(merged, symptoms)]), bool(right)))
+        rows.append((one.dataset, np.asarray([1.0, *inputs_of(merged)]), bool(right), gap_offset(evidence.gaps)))
     return rows
 
 
-def fit_logistic(rows: Sequence[tuple[str, np.ndarray, bool]], l2: float = 1.0) -> np.ndarray:
+def fit_logistic(rows: Sequence[Row], l2: float = 0.3) -> np.ndarray:
     """Logistic regression by Newton's method; the intercept is not held back."""
-    x = np.asarray([row for _, row, _ in rows])
-    y = np.asarray([right for _, _, right in rows], dtype=float)
+    x = np.asarray([row for _, row, _, _ in rows])
+    y = np.asarray([right for _, _, right, _ in rows], dtype=float)
+    offset = np.asarray([off for _, _, _, off in rows])
     penalty = np.diag([1e-6, *[l2] * (x.shape[1] - 1)])
     found = np.zeros(x.shape[1])
     for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-(x @ found)))
+        p = 1.0 / (1.0 + np.exp(-(x @ found + offset)))
         gradient = x.T @ (y - p) - penalty @ found
         curvature = (x * (p * (1 - p))[:, None]).T @ x + penalty
         found = found + np.linalg.solve(curvature, gradient)
     return found
 
 
-def report_calibration(rows: Sequence[tuple[str, np.ndarray, bool]]) -> np.ndarray:
+def report_calibration(rows: Sequence[Row]) -> np.ndarray:
     """Print the cross-validated Brier score and calibration error; return the weights from all incidents."""
 
     def judged(name: str, pairs: Sequence[tuple[float, bool]]) -> None:
@@ -184,21 +189,21 @@ def report_calibration(rows: Sequence[tuple[str, np.ndarray, bool]]) -> np.ndarr
             f"ECE {sum(gaps) / len(p):.3f}"
         )
 
-    def chance(row: np.ndarray, found: np.ndarray) -> float:
-        return float(1.0 / (1.0 + np.exp(-(row @ found))))
+    def chance(row: np.ndarray, offset: float, found: np.ndarray) -> float:
+        return float(1.0 / (1.0 + np.exp(-(row @ found + offset))))
 
     everywhere = fit_logistic(rows)
     left_out, folded = [], []
-    for name in sorted({d for d, _, _ in rows}):
+    for name in sorted({row[0] for row in rows}):
         held_out = fit_logistic([r for r in rows if r[0] != name])
-        left_out += [(chance(x, held_out), right) for d, x, right in rows if d == name]
+        left_out += [(chance(x, off, held_out), right) for d, x, right, off in rows if d == name]
     for fold in range(FOLDS):
         learned = fit_logistic([r for i, r in enumerate(rows) if i % FOLDS != fold])
-        folded += [(chance(x, learned), right) for i, (_, x, right) in enumerate(rows) if i % FOLDS == fold]
+        folded += [(chance(x, off, learned), right) for i, (_, x, right, off) in enumerate(rows) if i % FOLDS == fold]
     print("confidence of the first hypothesis")
     judged("data set left out", left_out)
     judged("five folds", folded)
-    judged("fitted", [(chance(x, everywhere), right) for _, x, right in rows])
+    judged("fitted", [(chance(x, off, everywhere), right) for _, x, right, off in rows])
     return everywhere
 
 

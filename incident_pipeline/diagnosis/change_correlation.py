@@ -90,7 +90,7 @@ def _of_suspect(
         service=service,
         description=_description(suspect, signature.first_sign),
         confidence=round(likelihood(suspect.score), 4),
-        evidence=(*_lead(suspect, symptoms), *_sentences(suspect), *_cleared(suspect, all_suspects), *_quiet(symptoms)),
+        evidence=(*_lead(suspect, symptoms), *_sentences(suspect), *_quiet(symptoms), *_cleared(suspect, all_suspects)),
         suggested_actions=_actions(suspect, service, configuration),
         caused_by=CausedBy(kind="change", id=change.sha),
         mechanism=suspect.mechanism.slug if suspect.mechanism else None,
@@ -128,7 +128,7 @@ def _sentences(suspect: Suspect) -> list[str]:
     telling = sorted((c for c in suspect.clues if c.sentence and c.weight > 0), key=lambda c: (-c.weight, c.name))
     skipped = {"dangerous_edit"} if suspect.has("mechanism") else set()
     carried = [f"It carries commit {_title(suspect.change)}"] if suspect.delivery.deployment else []
-    return [*carried, *(clue.sentence for clue in telling if clue.name not in skipped)][:7]
+    return [*carried, *(clue.sentence for clue in telling if clue.name not in skipped)][:6]
 
 
 def _cleared(suspect: Suspect, all_suspects: Sequence[Suspect]) -> list[str]:

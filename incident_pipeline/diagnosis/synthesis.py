@@ -20,17 +20,7 @@ _CONVICTED = 0.5
 """A change is named as the cause from this probability of its own approach on; below it nobody is convicted."""
 _ACQUITTED = 0.5
 """An operational cause speaks for "no change" from this probability on."""
-_LOST = {
-    "metrics": 0.05,
-    "logs": 0.03,
-    "deployments": 0.03,
-    "code_changes": 0.02,
-    "traces": 0.02,
-    "service_graph": 0.02,
-}
-"""What the first hypothesis loses of its probability for each kind of evidence that could not be had."""
 _BLAMES_CHANGE = frozenset({"change", "deployment", "flag"})
-_LOST_AT_LEAST = 0.01
 _NEVER_CERTAIN = 0.02
 _MAX = 8
 
@@ -46,7 +36,7 @@ def synthesize(
     allowed = [h for h in hypotheses if h.category in settings.diagnosis.categories]
     merged = merge(allowed)
     gaps = evidence.gaps
-    ranked = share_probability(merged, symptoms, gaps)[:_MAX]
+    ranked = share_probability(merged, gaps)[:_MAX]
     verdict = change_verdict(ranked, merged, evidence)
     services = rank_again(symptoms, ranked)
     return Diagnosis(
@@ -108,23 +98,17 @@ def _joined(strong: Hypothesis, weak: Hypothesis) -> Hypothesis:
     return strong.model_copy(
         update={
             "confidence": round(confidence, 4),
-            "evidence": tuple(dict.fromkeys((*strong.evidence, *weak.evidence[:2])))[:9],
+            "evidence": tuple(dict.fromkeys((*strong.evidence, *weak.evidence[:2])))[:10],
             "suggested_actions": tuple(dict.fromkeys((*strong.suggested_actions, *weak.suggested_actions)))[:3],
         }
     )
 
 
-def kept_share(gaps: Sequence[Gap]) -> float:
-    """What is left of a probability after every kind of evidence that is missing has taken its part."""
-    kinds = {gap.kind for gap in gaps}
-    return 1.0 - sum(_LOST.get(kind, _LOST_AT_LEAST) for kind in kinds)
-
-
-def share_probability(merged: Sequence[Hypothesis], symptoms: Symptoms, gaps: Sequence[Gap]) -> list[Hypothesis]:
+def share_probability(merged: Sequence[Hypothesis], gaps: Sequence[Gap]) -> list[Hypothesis]:
     """Probabilities in the same order that add up to less than 1; what is left is "unknown"."""
     if not merged:
         return []
-    first = calibrated(merged, symptoms) * kept_share(gaps)
+    first = calibrated(merged, gaps)
     rest = sum(h.confidence for h in merged[1:])
     scale = min(1.0, (1.0 - _NEVER_CERTAIN - first) / rest) if rest > 0 else 0.0
     shares = [first, *(min(h.confidence * scale, first * 0.95) for h in merged[1:])]
