@@ -9,7 +9,7 @@ from assets.partitions import incident_partitions
 from assets.presentation import alert_table, incident_facts
 from assets.resources import Responder
 from assets.results import code_versions, result, take_up_claim
-from incident_pipeline.dispatch import CLAIM_TAG
+from incident_pipeline.intake.dispatch import CLAIM_TAG
 
 GROUP = "alert_ingest"
 

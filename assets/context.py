@@ -55,7 +55,7 @@ def evidence(
     context: dg.AssetExecutionContext, responder: Responder, incident: Incident
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Ask every source at once; one that does not answer in time is a gap, never a failed run."""
-    from incident_pipeline.gather import gather_now
+    from incident_pipeline.evidence.gather import gather_now
 
     application = responder.application
     kinds = sorted(EvidenceKind(key.to_user_string()) for key in context.selected_asset_keys)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from incident_pipeline.dispatch import CLAIM_TAG, LEASE
+from incident_pipeline.intake.dispatch import CLAIM_TAG, LEASE
 from incident_pipeline.storage import liveness
 from incident_pipeline.storage.inbox import Inbox
 

@@ -14,7 +14,7 @@ from assets.jobs import CLOSE_OUT, RESPOND
 from assets.partitions import incident_partitions
 from incident_pipeline.application import Application
 from incident_pipeline.errors import StoreError
-from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.memory import begin
 from incident_pipeline.models import Alert, AlertStatus, Diagnosis, Materialization, StatusUpdate
 

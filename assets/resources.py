@@ -16,7 +16,7 @@ from pydantic import PrivateAttr
 from assets.keepalive import kept_open
 from assets.versions import RunVersions
 from incident_pipeline.application import Application
-from incident_pipeline.dispatch import CLAIM_TAG
+from incident_pipeline.intake.dispatch import CLAIM_TAG
 from incident_pipeline.models import Diagnosis, Incident
 from incident_pipeline.storage import liveness
 

@@ -188,9 +188,9 @@ def warm_up() -> None:
     from dagster._cli import api
 
     import assets.definitions
-    import incident_pipeline.gather
+    import incident_pipeline.evidence.gather
 
-    _ = (api, assets.definitions, incident_pipeline.gather, matplotlib.figure)
+    _ = (api, assets.definitions, incident_pipeline.evidence.gather, matplotlib.figure)
 
 
 def main() -> None:

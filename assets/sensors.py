@@ -12,9 +12,9 @@ from assets.dead_runs import end_dead_runs
 from assets.jobs import close_out, index_knowledge_base, respond
 from assets.partitions import incident_partitions
 from assets.resources import Responder
-from incident_pipeline.dispatch import CLAIM_TAG, run_tags, take_claims
+from incident_pipeline.intake.dispatch import CLAIM_TAG, run_tags, take_claims
+from incident_pipeline.intake.polling import poll
 from incident_pipeline.memory import sources_state
-from incident_pipeline.polling import poll
 from incident_pipeline.storage.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING

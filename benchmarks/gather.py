@@ -19,8 +19,8 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.datadog import log_entry
 from incident_pipeline.connectors.prometheus import Asked, series_from
 from incident_pipeline.connectors.registry import build_sources
-from incident_pipeline.folders import incident_from
-from incident_pipeline.gather import gather_now, question_for
+from incident_pipeline.evidence.gather import gather_now, question_for
+from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.json_text import loads
 from incident_pipeline.models import Alert, EvidenceKind
 

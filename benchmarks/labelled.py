@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incident_pipeline.backtest import labelled_folders
-from incident_pipeline.folders import Folder, load_folder
-from incident_pipeline.truth import Truth, load_truth
+from incident_pipeline.incident_folder.reading import Folder, load_folder
+from incident_pipeline.incident_folder.truth import Truth, load_truth
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "incidents"
 

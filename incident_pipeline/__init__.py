@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from incident_pipeline.config import Scenario
-    from incident_pipeline.folders import Folder
+    from incident_pipeline.incident_folder.reading import Folder
     from incident_pipeline.models import Diagnosis
 
 __all__ = ["diagnose", "load_folder"]
@@ -27,7 +27,7 @@ def load_folder(path: str | Path) -> Folder:
     Raises:
         InputError: there is no such folder, or no alert in it can be read.
     """
-    from incident_pipeline.folders import load_folder as load
+    from incident_pipeline.incident_folder.reading import load_folder as load
 
     return load(Path(path))
 

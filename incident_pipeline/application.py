@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_pipeline.config import Scenario
-from incident_pipeline.config_file import MissingVariable, load_scenario
+from incident_pipeline.configuration.file import MissingVariable, load_scenario
 
 if TYPE_CHECKING:
-    from incident_pipeline.circuits import Circuits
     from incident_pipeline.connectors.base import Source
+    from incident_pipeline.evidence.circuits import Circuits
     from incident_pipeline.models import EvidenceKind, Service
     from incident_pipeline.storage.inbox import Inbox
     from incident_pipeline.storage.incident_store import IncidentStore
@@ -100,7 +100,7 @@ class Application:
     @cached_property
     def catalogue(self) -> tuple[Service, ...]:
         """The services that are known by name, and what they call."""
-        from incident_pipeline.services import load_catalogue
+        from incident_pipeline.evidence.services import load_catalogue
 
         return load_catalogue(self.scenario.services_file)
 

@@ -21,7 +21,7 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.folder_diagnosis import diagnose_folder, diagnosis_record
-from incident_pipeline.truth import load_truth
+from incident_pipeline.incident_folder.truth import load_truth
 
 _TRUTH = ("truth.json", "truth.json.gz")
 

@@ -138,7 +138,7 @@ def _hypothesis(hypothesis: dict[str, Any]) -> str:
 
 def _plot(outcome: Outcome, settings: Scenario) -> str:
     from incident_pipeline.diagnosis.symptoms import find_symptoms
-    from incident_pipeline.folders import load_folder
+    from incident_pipeline.incident_folder.reading import load_folder
 
     folder = load_folder(Path(outcome.folder))
     symptoms = find_symptoms(folder.incident, folder.evidence, settings.context.logs.focus_patterns)

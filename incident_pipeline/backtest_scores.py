@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from incident_pipeline.truth import Truth
+from incident_pipeline.incident_folder.truth import Truth
 
 BINS = 10
 

@@ -1,7 +1,7 @@
 """The configuration: what `incident.yaml` may say, with every default.
 
 Belongs here: the shape of the configuration, as frozen models. Reading the file and filling in `${NAME}` is in
-`config_file.py`; what `config check` says of each key is in `config_report.py`.
+`configuration/file.py`; what `config check` says of each key is in `configuration/report.py`.
 """
 
 from __future__ import annotations

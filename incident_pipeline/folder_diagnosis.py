@@ -12,7 +12,7 @@ from typing import Any
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import diagnose
-from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.models import Diagnosis, Remediation
 from incident_pipeline.remediation.plan import plan_remediation
 

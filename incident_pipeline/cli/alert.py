@@ -68,7 +68,7 @@ def alert(
 
 
 def _severity(word: str) -> Severity:
-    from incident_pipeline.alert_fields import severity_of
+    from incident_pipeline.intake.alert_fields import severity_of
 
     severity = severity_of(word)
     if severity is None:

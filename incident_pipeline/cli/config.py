@@ -9,7 +9,7 @@ import typer
 from incident_pipeline.cli import context, output
 
 if TYPE_CHECKING:
-    from incident_pipeline.config_report import KeyReport, Report
+    from incident_pipeline.configuration.report import KeyReport, Report
 
 _MARKS = {"active": " ", "off": "-", "incomplete": "!", "inactive": "~"}
 
@@ -23,8 +23,8 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     Example:
       incident-pipeline config check --config incident.yaml
     """
-    from incident_pipeline.config_activity import facts_of
-    from incident_pipeline.config_report import report
+    from incident_pipeline.configuration.activity import facts_of
+    from incident_pipeline.configuration.report import report
 
     loaded = context.loaded_scenario()
     found = report(loaded, facts_of(loaded.scenario), _overridden())
@@ -40,7 +40,7 @@ def schema() -> None:
     Example:
       incident-pipeline config schema > incident.schema.json
     """
-    from incident_pipeline.config_docs import json_schema
+    from incident_pipeline.configuration.reference import json_schema
 
     output.print_json(json_schema())
 

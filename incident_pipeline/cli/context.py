@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from incident_pipeline.application import Application
-    from incident_pipeline.config_file import LoadedScenario
+    from incident_pipeline.configuration.file import LoadedScenario
 
 
 @dataclass
@@ -85,7 +85,7 @@ def loaded_scenario() -> LoadedScenario:
     Raises:
         ConfigurationError: the configuration is wrong.
     """
-    from incident_pipeline.config_file import load_scenario
+    from incident_pipeline.configuration.file import load_scenario
 
     running = invocation()
     return load_scenario(running.application.config_path, running.application.data_dir)

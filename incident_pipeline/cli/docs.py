@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from incident_pipeline.cli.main import app
 from incident_pipeline.cli.output import json_text
-from incident_pipeline.config_docs import json_schema, key_table
+from incident_pipeline.configuration.reference import json_schema, key_table
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 WIDTH = 100

@@ -24,7 +24,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     Example:
       incident-pipeline doctor
     """
-    from incident_pipeline.gather import gather_now
+    from incident_pipeline.evidence.gather import gather_now
     from incident_pipeline.models import Incident
 
     application = context.application()

@@ -144,6 +144,6 @@ def _address(question: str) -> str:
 
 def _check(path: Path) -> None:
     """A file that we wrote and cannot read would be our mistake: say so at once."""
-    from incident_pipeline.config_file import load_scenario
+    from incident_pipeline.configuration.file import load_scenario
 
     load_scenario(path)

@@ -188,7 +188,7 @@ def export(
     Example:
       incident-pipeline export INC-20261123-143500-payments-4f2a ./payments-4f2a
     """
-    from incident_pipeline.folder_export import write_folder
+    from incident_pipeline.incident_folder.writing import write_folder
     from incident_pipeline.models import Evidence, EvidenceKind
 
     store = context.application().store

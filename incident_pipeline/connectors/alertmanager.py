@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from incident_pipeline.alert_fields import MAX_LABEL, MAX_SUMMARY, digest, one_line, severity_of, text_of
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.promql import quote
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import InputError
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.intake.alert_fields import MAX_LABEL, MAX_SUMMARY, digest, one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Envelope, EvidenceKind, Severity
 from incident_pipeline.moments import format_moment, parse_moment
 

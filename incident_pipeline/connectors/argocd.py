@@ -15,15 +15,15 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, bounded, mapped
 from incident_pipeline.connectors.projects import projects_of
 from incident_pipeline.connectors.shapes import at, items, rows_at
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import SourceError
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import Deployment, Envelope, EvidenceKind
 from incident_pipeline.moments import parse_moment
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from incident_pipeline.connectors.base import Question, SourceSettings
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.services import load_catalogue
 from incident_pipeline.models import Envelope, EvidenceKind
-from incident_pipeline.services import load_catalogue
 
 
 class CatalogueSource:

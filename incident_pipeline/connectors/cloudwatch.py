@@ -29,8 +29,8 @@ from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
 from incident_pipeline.connectors.paging import Collected, collect, mapped, together, unique
 from incident_pipeline.connectors.shapes import at, items, rows_at
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
+from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Envelope, EvidenceKind, LogEntry, MetricSeries
 
 METRICS_TARGET = "GraniteServiceVersion20100801"

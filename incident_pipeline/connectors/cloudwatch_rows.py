@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.answers import TRANSIENT, Answer, usual_message
 from incident_pipeline.connectors.shapes import at
-from incident_pipeline.folder_rows import LEVELS, level_of
+from incident_pipeline.incident_folder.rows import LEVELS, level_of
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean, loads
 from incident_pipeline.models import LogEntry, MetricSeries
 from incident_pipeline.moments import parse_moment

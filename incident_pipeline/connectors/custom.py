@@ -14,8 +14,8 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from incident_pipeline.alert_fields import alert_from_fields
 from incident_pipeline.errors import ConfigurationError, InputError
+from incident_pipeline.intake.alert_fields import alert_from_fields
 from incident_pipeline.models import Alert
 
 MAPPED_FIELDS = frozenset(

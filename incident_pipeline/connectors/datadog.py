@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.answers import Answer, Dialect, RefusedError, number
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.datadog_alerts import alert_from_event, alert_from_group
@@ -26,9 +25,10 @@ from incident_pipeline.connectors.log_plan import LogSearch, log_plan
 from incident_pipeline.connectors.paging import Collected, collect, mapped, together, unique
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
 from incident_pipeline.connectors.tags import SERVICE_TAGS, first, tags_of
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
-from incident_pipeline.folder_rows import level_of
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.incident_folder.rows import level_of
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import Envelope, EvidenceKind, LogEntry, MetricSeries
 from incident_pipeline.moments import format_moment, parse_moment

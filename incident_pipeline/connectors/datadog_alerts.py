@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from incident_pipeline.alert_fields import MAX_SUMMARY, digest, one_line, severity_of, text_of
 from incident_pipeline.connectors.shapes import at, items, mapping
 from incident_pipeline.connectors.tags import ENVIRONMENT_TAGS, SERVICE_TAGS, first, tags_of
 from incident_pipeline.errors import InputError
+from incident_pipeline.intake.alert_fields import MAX_SUMMARY, digest, one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Severity
 from incident_pipeline.moments import parse_moment
 

@@ -17,15 +17,15 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
 from incident_pipeline.connectors.paging import Collected, mapped, together, unique
 from incident_pipeline.connectors.shapes import at, mapping, rows_at
-from incident_pipeline.envelopes import answered
-from incident_pipeline.folder_rows import level_of
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.incident_folder.rows import level_of
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import Envelope, EvidenceKind, LogEntry
 from incident_pipeline.moments import format_moment, parse_moment

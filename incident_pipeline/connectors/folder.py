@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from incident_pipeline.connectors.base import Question
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import InputError, PermanentSourceError
-from incident_pipeline.evidence_cut import rows_until
-from incident_pipeline.focus_areas import with_focus_areas
-from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.focus_areas import with_focus_areas
+from incident_pipeline.incident_folder.cut import rows_until
+from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, MetricSeries
 from incident_pipeline.moments import format_moment
 

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError, SourceError, TransientSourceError
-from incident_pipeline.focus_areas import with_focus_areas
-from incident_pipeline.folder_files import decode
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.focus_areas import with_focus_areas
+from incident_pipeline.incident_folder.files import decode
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import CodeChange, Envelope, EvidenceKind
 

@@ -18,7 +18,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.answers import TRANSIENT, Answer, Dialect, number, retry_after, usual_message
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
@@ -27,9 +26,10 @@ from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
 from incident_pipeline.connectors.projects import Project, repositories_of
 from incident_pipeline.connectors.shapes import at, rows_at
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import SourceError
-from incident_pipeline.focus_areas import with_focus_areas
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.focus_areas import with_focus_areas
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
 from incident_pipeline.moments import format_moment, parse_moment
 

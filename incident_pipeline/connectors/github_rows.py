@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.projects import Project
 from incident_pipeline.connectors.shapes import at, items
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import CodeChange, Deployment
 from incident_pipeline.moments import parse_moment

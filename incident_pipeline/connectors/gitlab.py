@@ -17,7 +17,6 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.answers import Answer, Dialect, number, retry_after
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
@@ -25,9 +24,10 @@ from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
 from incident_pipeline.connectors.projects import Project, repositories_of
 from incident_pipeline.connectors.shapes import at, items
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import SourceError
-from incident_pipeline.focus_areas import with_focus_areas
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.focus_areas import with_focus_areas
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
 from incident_pipeline.moments import format_moment, parse_moment

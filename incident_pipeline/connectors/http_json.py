@@ -17,17 +17,17 @@ from urllib.parse import quote
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from incident_pipeline import folder_rows
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, mapped, together
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
-from incident_pipeline.evidence_cut import rows_until
-from incident_pipeline.focus_areas import with_focus_areas
-from incident_pipeline.metric_csv import split_labels
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.focus_areas import with_focus_areas
+from incident_pipeline.incident_folder import rows as folder_rows
+from incident_pipeline.incident_folder.cut import rows_until
+from incident_pipeline.incident_folder.metric_csv import split_labels
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import Envelope, EvidenceKind, MetricSeries
 from incident_pipeline.moments import format_moment, parse_moment
 

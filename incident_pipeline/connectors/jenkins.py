@@ -16,15 +16,15 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.paging import Collected, mapped, together
 from incident_pipeline.connectors.projects import Project, needed_projects
 from incident_pipeline.connectors.shapes import at, items, rows_at
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import ConfigurationError
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import Deployment, Envelope, EvidenceKind
 from incident_pipeline.moments import parse_moment
 

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
@@ -22,8 +21,9 @@ from incident_pipeline.connectors.log_plan import LogSearch, log_plan
 from incident_pipeline.connectors.paging import Collected, mapped, together, unique
 from incident_pipeline.connectors.promql import quote
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
-from incident_pipeline.envelopes import answered
-from incident_pipeline.folder_rows import LEVELS, level_of
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.incident_folder.rows import LEVELS, level_of
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import Envelope, EvidenceKind, LogEntry
 from incident_pipeline.moments import parse_moment

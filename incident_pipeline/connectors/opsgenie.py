@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from incident_pipeline.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.connectors.answers import Answer, Dialect, number, retry_after
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
@@ -25,8 +24,9 @@ from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.paging import collect, mapped
 from incident_pipeline.connectors.shapes import at, mapping, rows_at
 from incident_pipeline.connectors.tags import ENVIRONMENT_TAGS, SERVICE_TAGS, first, tags_of
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import InputError
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.intake.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Envelope, EvidenceKind, Severity
 from incident_pipeline.moments import format_moment, parse_moment
 

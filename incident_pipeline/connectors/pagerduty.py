@@ -18,15 +18,15 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from incident_pipeline.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.connectors.answers import Answer, Dialect, number, retry_after
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.paging import bounded, collect, mapped, unique
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import InputError, SourceError
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.intake.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Deployment, Envelope, EvidenceKind, Severity
 from incident_pipeline.moments import parse_moment
 

@@ -19,8 +19,8 @@ from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.promql import fill
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import PermanentSourceError, SourceError
+from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Envelope, EvidenceKind, MetricSeries, Window
 
 POINTS = 500

@@ -21,8 +21,8 @@ from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, collect, mapped
 from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.connectors.slack_messages import alert_from_message
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import PermanentSourceError
+from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Alert, Envelope, EvidenceKind
 from incident_pipeline.moments import format_moment, parse_moment
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from incident_pipeline.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.errors import InputError
+from incident_pipeline.intake.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Severity
 from incident_pipeline.moments import parse_moment
 

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.connectors.answers import RATE_LIMITED, TRANSIENT, Answer, Dialect, retry_after
 from incident_pipeline.connectors.base import SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.shapes import at
 from incident_pipeline.errors import ConfigurationError, InputError
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import Model
 
 URL = "https://api.statuspage.io/v1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from incident_pipeline.alert_fields import MAX_LABEL, text_of
+from incident_pipeline.intake.alert_fields import MAX_LABEL, text_of
 from incident_pipeline.json_text import clean
 
 SERVICE_TAGS = ("service", "kube_service", "kube_deployment", "app", "application", "component")

@@ -11,7 +11,7 @@ from incident_pipeline.application import Application
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import post_json
 from incident_pipeline.console.receiver import create_receiver
-from incident_pipeline.dispatch import Dispatcher, run_tags
+from incident_pipeline.intake.dispatch import Dispatcher, run_tags
 from incident_pipeline.storage.claims import Claim
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from incident_pipeline.errors import InputError
-from incident_pipeline.identity import incident_id as name_of
+from incident_pipeline.intake.identity import incident_id as name_of
 from incident_pipeline.models import Alert
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.group_store import new_incident

@@ -1,6 +1,6 @@
 """Circuits in the inbox's database, where every run and the receiver see the same.
 
-Belongs here: reading and writing them, each in one short transaction. The rules are in `circuits.py`.
+Belongs here: reading and writing them, each in one short transaction. The rules are in `evidence/circuits.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from incident_pipeline.circuits import Circuit
 from incident_pipeline.errors import StoreError
+from incident_pipeline.evidence.circuits import Circuit
 from incident_pipeline.storage.database import Database, upsert
 
 LOG = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What grouping has to know, loaded from the inbox within the transaction that will store its decisions.
 
-Belongs here: from tables to the values of `grouping.py`. Does not belong here: the way back, in `group_store.py`.
+Belongs here: from tables to the values of `intake/grouping.py`. Does not belong here: the way back, in `group_store.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
-from incident_pipeline.grouping import Known
-from incident_pipeline.grouping_values import Arrival, Key, KeyState, OpenIncident, Rules, Track
+from incident_pipeline.intake.grouping import Known
+from incident_pipeline.intake.grouping_values import Arrival, Key, KeyState, OpenIncident, Rules, Track
 from incident_pipeline.models import AlertStatus, IncidentStatus, Severity
 from incident_pipeline.storage.inbox_base import Row, batches
 from incident_pipeline.storage.inbox_schema import alert_keys, incidents, tracks

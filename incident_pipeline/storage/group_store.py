@@ -1,6 +1,6 @@
 """What grouping decided, written to the inbox.
 
-Belongs here: from the values of `grouping.py` to tables. Does not belong here: decisions.
+Belongs here: from the values of `intake/grouping.py` to tables. Does not belong here: decisions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from incident_pipeline.grouping_values import Grouping, KeyState, OpenIncident, Track
+from incident_pipeline.intake.grouping_values import Grouping, KeyState, OpenIncident, Track
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.absorb import absorb
 from incident_pipeline.storage.database import upsert

@@ -1,6 +1,6 @@
 """Alerts into the inbox, and from there into incidents.
 
-Belongs here: accepting alerts, and storing what `grouping.py` decides, each in one transaction.
+Belongs here: accepting alerts, and storing what `intake/grouping.py` decides, each in one transaction.
 Does not belong here: the decision itself.
 """
 
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from incident_pipeline.config import Alerts
-from incident_pipeline.grouping import group_alerts
-from incident_pipeline.grouping_edges import ServiceGraph
-from incident_pipeline.grouping_values import Arrival, Grouping, Rules
+from incident_pipeline.intake.grouping import group_alerts
+from incident_pipeline.intake.grouping_edges import ServiceGraph
+from incident_pipeline.intake.grouping_values import Arrival, Grouping, Rules
 from incident_pipeline.models import Alert, Service
 from incident_pipeline.storage.adoption import adopt_rows
 from incident_pipeline.storage.database import upsert

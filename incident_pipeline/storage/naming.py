@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from incident_pipeline.identity import incident_id
+from incident_pipeline.intake.identity import incident_id
 from incident_pipeline.models import Alert
 from incident_pipeline.storage.inbox_schema import incidents
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from incident_pipeline.errors import InputError
-from incident_pipeline.grouping_values import wording
+from incident_pipeline.intake.grouping_values import wording
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.due import RESPOND, begin, change, due, over
 from incident_pipeline.storage.group_store import new_incident

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from incident_pipeline.connectors.base import Question, Source, SourceSettings
-from incident_pipeline.folders import incident_from
+from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.models import Alert, Envelope, EvidenceKind, Incident, Window
 
 AROUND = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from incident_pipeline.config_file import load_scenario
+from incident_pipeline.configuration.file import load_scenario
 from incident_pipeline.connectors.datadog_alerts import WEBHOOK_TEMPLATE
 from incident_pipeline.connectors.registry import CONNECTORS, UnavailableSource, build_sources
 

@@ -10,7 +10,7 @@ import pytest
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.registry import UnavailableSource, build_sources
-from incident_pipeline.gather import gather_now
+from incident_pipeline.evidence.gather import gather_now
 from incident_pipeline.models import EnvelopeStatus, EvidenceKind, Gathered
 from tests.connectors.questions import AROUND, Recorder, incident
 

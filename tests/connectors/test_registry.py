@@ -13,8 +13,8 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.connectors import registry
 from incident_pipeline.connectors.base import SourceSettings
 from incident_pipeline.connectors.registry import CONNECTORS, build_feeds, build_sources, folder_sources
-from incident_pipeline.folders import load_folder
-from incident_pipeline.gather import gather_now
+from incident_pipeline.evidence.gather import gather_now
+from incident_pipeline.incident_folder.reading import load_folder
 from incident_pipeline.models import EnvelopeStatus, EvidenceKind
 from tests.connectors.questions import fetch, question
 from tests.shared_data import shared_path

@@ -29,7 +29,7 @@ from incident_pipeline.documents.postmortem import write_postmortem
 from incident_pipeline.documents.timeline import build_timeline
 from incident_pipeline.errors import InputError
 from incident_pipeline.folder_diagnosis import diagnose_folder
-from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.models import Diagnosis, EnvelopeStatus
 from incident_pipeline.remediation.plan import plan_remediation
 from incident_pipeline.storage.tables import ASSETS

@@ -10,8 +10,8 @@ import pytest
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.registry import build_sources
-from incident_pipeline.folders import incident_from
-from incident_pipeline.gather import gather_now
+from incident_pipeline.evidence.gather import gather_now
+from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.models import Alert, EnvelopeStatus, EvidenceKind, Gathered
 from tests.integration.peers import start_prometheus
 

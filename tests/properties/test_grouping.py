@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_pipeline.grouping import Known, group_alerts
-from incident_pipeline.grouping_edges import ServiceGraph
-from incident_pipeline.grouping_values import Arrival, Rules
+from incident_pipeline.intake.grouping import Known, group_alerts
+from incident_pipeline.intake.grouping_edges import ServiceGraph
+from incident_pipeline.intake.grouping_values import Arrival, Rules
 from incident_pipeline.models import Alert, AlertStatus, Service
 from tests.storms import TOPOLOGIES, Storm, make_storm, pair_scores
 from tests.unit.intake.builders import alert

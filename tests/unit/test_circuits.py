@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from incident_pipeline.circuits import FAILURES, LONGEST_PAUSE, PAUSE, Circuit
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.registry import UnavailableSource
 from incident_pipeline.errors import TransientSourceError
-from incident_pipeline.gather import gather_now
+from incident_pipeline.evidence.circuits import FAILURES, LONGEST_PAUSE, PAUSE, Circuit
+from incident_pipeline.evidence.gather import gather_now
 from incident_pipeline.models import EvidenceKind
 from incident_pipeline.storage.circuit_store import CircuitStore
 from incident_pipeline.storage.inbox import Inbox

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from incident_pipeline.config import Scenario, Section
-from incident_pipeline.config_errors import Location, keys_of, section_at
-from incident_pipeline.config_file import LoadedScenario, load_scenario
+from incident_pipeline.configuration.file import LoadedScenario, load_scenario
+from incident_pipeline.configuration.mistakes import Location, keys_of, section_at
 from incident_pipeline.errors import ConfigurationError
 from tests.shared_data import shared_path
 

@@ -7,10 +7,10 @@ import yaml
 
 import incident_pipeline.config
 from incident_pipeline.config import Scenario
-from incident_pipeline.config_activity import NOT_YET, REMARKS, facts_of, matches
-from incident_pipeline.config_docs import key_rows
-from incident_pipeline.config_file import load_scenario
-from incident_pipeline.config_report import KeyReport, Report, leaves, report
+from incident_pipeline.configuration.activity import NOT_YET, REMARKS, facts_of, matches
+from incident_pipeline.configuration.file import load_scenario
+from incident_pipeline.configuration.reference import key_rows
+from incident_pipeline.configuration.report import KeyReport, Report, leaves, report
 from incident_pipeline.errors import ConfigurationError
 from tests.shared_data import shared_path
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incident_pipeline.configuration.yaml_text import MAX_BYTES, parse_yaml, read_yaml
 from incident_pipeline.errors import ConfigurationError
-from incident_pipeline.yaml_text import MAX_BYTES, parse_yaml, read_yaml
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)

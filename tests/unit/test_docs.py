@@ -12,9 +12,9 @@ from incident_pipeline.cli.docs import command_pages, commands, help_of, pages
 from incident_pipeline.cli.init import Answers, configuration
 from incident_pipeline.cli.lazy import Group, hoist
 from incident_pipeline.cli.main import COMMANDS
-from incident_pipeline.config_docs import json_schema, key_rows
-from incident_pipeline.config_errors import section_at
-from incident_pipeline.config_file import load_scenario
+from incident_pipeline.configuration.file import load_scenario
+from incident_pipeline.configuration.mistakes import section_at
+from incident_pipeline.configuration.reference import json_schema, key_rows
 from incident_pipeline.errors import ConfigurationError
 from tests.shared_data import shared_path
 from tests.unit.cli.runner import ROOT, call

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_pipeline.evidence_cut import rows_until
+from incident_pipeline.incident_folder.cut import rows_until
 from incident_pipeline.models import CodeChange, Deployment, EvidenceKind, LogEntry, MetricSeries, Service
 
 START = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)

@@ -16,10 +16,10 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import diagnose
 from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.documents.timeline import build_timeline
-from incident_pipeline.folders import Folder, load_folder
+from incident_pipeline.incident_folder.reading import Folder, load_folder
+from incident_pipeline.incident_folder.truth import Truth, load_truth
 from incident_pipeline.models import ActionType, Diagnosis, EvidenceKind, Remediation, Symptoms
 from incident_pipeline.remediation.plan import plan_remediation
-from incident_pipeline.truth import Truth, load_truth
 from tests.unit.specified_update import SPECIFIED
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

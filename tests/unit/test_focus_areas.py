@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from incident_pipeline.focus_areas import focus_areas_of, with_focus_areas
+from incident_pipeline.evidence.focus_areas import focus_areas_of, with_focus_areas
 from incident_pipeline.models import CodeChange
 
 AREAS = ("config", "database", "api", "dependencies")

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incident_pipeline.envelopes import answered, gathered
 from incident_pipeline.errors import InputError
-from incident_pipeline.folders import incident_from, load_folder, write_folder
-from incident_pipeline.identity import incident_id, service_slug
-from incident_pipeline.metric_csv import join_labels, read_metrics, split_labels
+from incident_pipeline.evidence.envelopes import answered, gathered
+from incident_pipeline.incident_folder.metric_csv import join_labels, read_metrics, split_labels
+from incident_pipeline.incident_folder.reading import incident_from, load_folder, write_folder
+from incident_pipeline.incident_folder.truth import load_truth
+from incident_pipeline.intake.identity import incident_id, service_slug
 from incident_pipeline.models import (
     Alert,
     AlertStatus,
@@ -36,7 +37,6 @@ from incident_pipeline.models import (
     Severity,
     Span,
 )
-from incident_pipeline.truth import load_truth
 from tests.shared_data import shared_path
 
 ALERT = {

@@ -11,10 +11,10 @@ import pytest
 
 from incident_pipeline.config import Context, LogContext, MetricContext, Scenario
 from incident_pipeline.connectors.base import Question
-from incident_pipeline.envelopes import answered
 from incident_pipeline.errors import PermanentSourceError, TransientSourceError
-from incident_pipeline.folders import incident_from
-from incident_pipeline.gather import gather, gather_now, question_for
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.evidence.gather import gather, gather_now, question_for
+from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.models import Alert, EnvelopeStatus, EvidenceKind, Incident, LogEntry, Service
 
 START = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from incident_pipeline.config import Scenario
-from incident_pipeline.polling import poll
+from incident_pipeline.intake.polling import poll
 from tests.connectors.questions import AROUND, Recorder
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incident_pipeline.errors import ConfigurationError
+from incident_pipeline.evidence.service_identity import SURE, ServiceNames, renamed
+from incident_pipeline.evidence.services import load_catalogue
 from incident_pipeline.models import Alert, Deployment, LogEntry, MetricSeries, Service
-from incident_pipeline.service_identity import SURE, ServiceNames, renamed
-from incident_pipeline.services import load_catalogue
 
 CATALOGUE = (
     Service(name="payments", aliases=("pay", "billing-core")),

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from incident_pipeline.cli.init import TOKEN_VARIABLE, Answers, configuration, environment
 from incident_pipeline.config import Scenario
-from incident_pipeline.config_file import load_scenario
-from incident_pipeline.yaml_text import parse_yaml
+from incident_pipeline.configuration.file import load_scenario
+from incident_pipeline.configuration.yaml_text import parse_yaml
 from tests.unit.cli.runner import call
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from incident_pipeline.folders import load_folder
+from incident_pipeline.incident_folder.reading import load_folder
 from incident_pipeline.models import (
     ActionType,
     Alert,

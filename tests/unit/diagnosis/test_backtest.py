@@ -14,7 +14,7 @@ from incident_pipeline.backtest_report import report
 from incident_pipeline.backtest_scores import Score, expected_calibration_error, figures, reliability, score
 from incident_pipeline.config import Scenario
 from incident_pipeline.errors import InputError, NotFoundError
-from incident_pipeline.truth import Truth
+from incident_pipeline.incident_folder.truth import Truth
 
 
 def made(**changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from incident_pipeline.documents.plot import plot_symptoms
-from incident_pipeline.envelopes import answered, gathered
+from incident_pipeline.evidence.envelopes import answered, gathered
 from incident_pipeline.models import Evidence, EvidenceKind, MetricSeries, SeriesAnomaly, Symptoms
 
 START = 1.7e9

@@ -10,8 +10,8 @@ import pytest
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import diagnose
-from incident_pipeline.folder_export import write_folder
-from incident_pipeline.folders import load_folder
+from incident_pipeline.incident_folder.reading import load_folder
+from incident_pipeline.incident_folder.writing import write_folder
 from incident_pipeline.models import Evidence, EvidenceKind, Incident
 from incident_pipeline.storage.incident_store import IncidentStore
 from tests.conftest import sample

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from incident_pipeline.config import Scenario, Section
-from incident_pipeline.config_errors import keys_of
+from incident_pipeline.configuration.mistakes import keys_of
 from incident_pipeline.durations import format_duration
 
 Row = tuple[str, str, str]

@@ -1,6 +1,6 @@
 """What `config check` says of each key: its value, who set it, and what keeps it from working.
 
-Belongs here: one configuration, looked at key by key. Does not belong here: reading it (`config_file.py`) or trying
+Belongs here: one configuration, looked at key by key. Does not belong here: reading it (`file.py`) or trying
 whether a source answers (`doctor` does). Values of the environment are never shown, only the names of variables.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from incident_pipeline.config import MissingVariable, Scenario, Section
-from incident_pipeline.config_activity import Facts, judge
-from incident_pipeline.config_errors import Location, key_path
-from incident_pipeline.config_file import LoadedScenario
+from incident_pipeline.configuration.activity import Facts, judge
+from incident_pipeline.configuration.file import LoadedScenario
+from incident_pipeline.configuration.mistakes import Location, key_path
 from incident_pipeline.durations import format_duration
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from incident_pipeline.alert_fields import one_line
 from incident_pipeline.errors import ConfigurationError
+from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import Service
 
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from incident_pipeline.circuits import Circuits
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.base import Question, Source
 from incident_pipeline.connectors.registry import UnavailableSource
-from incident_pipeline.envelopes import gathered, unavailable
 from incident_pipeline.errors import SourceError
+from incident_pipeline.evidence.circuits import Circuits
+from incident_pipeline.evidence.envelopes import gathered, unavailable
+from incident_pipeline.evidence.service_identity import ServiceNames, renamed
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Gathered, Incident, Service, Window
-from incident_pipeline.service_identity import ServiceNames, renamed
 from kb.redaction import redact
 
 SOFT = 0.85

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from incident_pipeline.alert_fields import alert_from_fields, one_line, text_of
+from incident_pipeline.intake.alert_fields import alert_from_fields, one_line, text_of
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import Alert, CodeChange, Deployment, FlagChange, LogEntry, Span
 from incident_pipeline.moments import parse_moment

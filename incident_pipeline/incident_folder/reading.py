@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from incident_pipeline import folder_rows
-from incident_pipeline.envelopes import answered, gathered, unavailable
 from incident_pipeline.errors import InputError
-from incident_pipeline.folder_export import write_folder
-from incident_pipeline.folder_files import (
+from incident_pipeline.evidence.envelopes import answered, gathered, unavailable
+from incident_pipeline.evidence.services import service_from, service_rows
+from incident_pipeline.incident_folder import rows as folder_rows
+from incident_pipeline.incident_folder.files import (
     Parsed,
     UnreadableFileError,
     find_file,
@@ -28,8 +28,9 @@ from incident_pipeline.folder_files import (
     read_text,
     skipped_note,
 )
-from incident_pipeline.identity import incident_id
-from incident_pipeline.metric_csv import read_metrics
+from incident_pipeline.incident_folder.metric_csv import read_metrics
+from incident_pipeline.incident_folder.writing import write_folder
+from incident_pipeline.intake.identity import incident_id
 from incident_pipeline.models import (
     Alert,
     AlertStatus,
@@ -43,7 +44,6 @@ from incident_pipeline.models import (
     Service,
 )
 from incident_pipeline.moments import parse_moment
-from incident_pipeline.services import service_from, service_rows
 
 __all__ = ["Folder", "incident_from", "load_folder", "write_folder"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from incident_pipeline.config import Scenario
-from incident_pipeline.config_errors import Location
+from incident_pipeline.configuration.mistakes import Location
 from incident_pipeline.connectors.registry import POLLED
 from incident_pipeline.models import EvidenceKind
 
@@ -79,7 +79,7 @@ def facts_of(scenario: Scenario) -> Facts:
     """
     from incident_pipeline.connectors.registry import UnavailableSource, build_sources, connector_names
     from incident_pipeline.console.webhooks import BUILT_IN, Webhooks
-    from incident_pipeline.services import load_catalogue
+    from incident_pipeline.evidence.services import load_catalogue
 
     Webhooks(scenario.alerts)
     services = len(load_catalogue(scenario.services_file))

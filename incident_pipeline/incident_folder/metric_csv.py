@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from incident_pipeline.folder_files import Parsed, UnreadableFileError, skipped_note
+from incident_pipeline.incident_folder.files import Parsed, UnreadableFileError, skipped_note
 from incident_pipeline.models import MetricSeries
 from incident_pipeline.moments import format_moment, parse_moment
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from incident_pipeline.grouping_values import OpenIncident, Rules, Track
+from incident_pipeline.intake.grouping_values import OpenIncident, Rules, Track
 from incident_pipeline.models import Service
 
 STORM_SERVICES, STORM_ALERTS = 8, 100

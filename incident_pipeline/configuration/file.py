@@ -1,7 +1,7 @@
 """From `incident.yaml` and the environment to a `Scenario`.
 
 Belongs here: finding the file, filling in `${NAME}`, saying what is missing.
-Does not belong here: what the keys are (`config.py`), what each does now (`config_report.py`).
+Does not belong here: what the keys are (`config.py`), what each does now (`report.py`).
 
 A value that names a variable which nobody has set is left out, as if its line were not there: its source is then
 unavailable and says so, and everything else works.
@@ -22,9 +22,9 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from incident_pipeline.config import MissingVariable, Scenario
-from incident_pipeline.config_errors import Location, key_path, keys_of, section_at, sentences, unknown_key
+from incident_pipeline.configuration.mistakes import Location, key_path, keys_of, section_at, sentences, unknown_key
+from incident_pipeline.configuration.yaml_text import read_yaml
 from incident_pipeline.errors import ConfigurationError
-from incident_pipeline.yaml_text import read_yaml
 
 __all__ = ["DEFAULT_FILE", "LoadedScenario", "MissingVariable", "load_scenario"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from incident_pipeline.errors import InputError
-from incident_pipeline.folder_files import UnreadableFileError, find_file, first_problem, read_json
+from incident_pipeline.incident_folder.files import UnreadableFileError, find_file, first_problem, read_json
 from incident_pipeline.models import InvolvedObject, Model, Utc
 
 

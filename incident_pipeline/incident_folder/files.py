@@ -1,7 +1,7 @@
 """The files of an incident folder as plain data.
 
 Belongs here: finding a file, unpacking and decoding it, and splitting it into JSON rows.
-Does not belong here: what the rows mean; see `folder_rows.py` and `metric_csv.py`.
+Does not belong here: what the rows mean; see `rows.py` and `metric_csv.py`.
 """
 
 from __future__ import annotations

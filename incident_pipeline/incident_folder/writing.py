@@ -1,6 +1,6 @@
 """Writing an incident folder, so that what happened can be replayed, shared and learned from.
 
-Belongs here: from evidence to files. Reading is in `folders.py`.
+Belongs here: from evidence to files. Reading is in `reading.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from incident_pipeline.metric_csv import write_metrics
+from incident_pipeline.incident_folder.metric_csv import write_metrics
 from incident_pipeline.models import Envelope, EnvelopeStatus, Evidence, Gathered, Incident, MetricSeries, Model
 from kb.redaction import redact_value
 

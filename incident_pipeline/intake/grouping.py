@@ -22,8 +22,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from incident_pipeline.grouping_edges import LOUD_ALERTS, Edges, ServiceGraph, same_environment
-from incident_pipeline.grouping_values import Arrival, Grouping, Key, KeyState, OpenIncident, Rules, Track, wording
+from incident_pipeline.intake.grouping_edges import LOUD_ALERTS, Edges, ServiceGraph, same_environment
+from incident_pipeline.intake.grouping_values import (
+    Arrival,
+    Grouping,
+    Key,
+    KeyState,
+    OpenIncident,
+    Rules,
+    Track,
+    wording,
+)
 from incident_pipeline.models import IncidentStatus
 
 Value = TypeVar("Value")
