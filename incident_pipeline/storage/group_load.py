@@ -1,6 +1,6 @@
 """What grouping has to know, loaded from the inbox within the transaction that will store its decisions.
 
-Belongs here: from tables to the values of `intake/grouping.py`. Does not belong here: the way back, in `group_store.py`.
+Belongs here: from tables to the values of `intake/grouping.py`. The way back is in `group_store.py`.
 """
 
 from __future__ import annotations
