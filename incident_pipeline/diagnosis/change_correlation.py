@@ -18,6 +18,7 @@ from incident_pipeline.diagnosis.flag_correlation import flag_hypotheses, mark_g
 from incident_pipeline.diagnosis.likelihood import likelihood
 from incident_pipeline.diagnosis.reach import deliveries
 from incident_pipeline.diagnosis.sentences import clock_on, number, span
+from incident_pipeline.diagnosis.series import Quantity, quantity
 from incident_pipeline.models import (
     Category,
     CausedBy,
@@ -120,8 +121,14 @@ def _lead(suspect: Suspect, symptoms: Symptoms) -> list[str]:
     at, onset = suspect.delivery.at, symptoms.onset
     if at is None or onset is None or onset < at:
         return []
-    what = "Errors" if any(p.score >= 0.5 for p in symptoms.log_patterns) else "Anomalies"
+    what = _what_began(symptoms)
     return [f"{what} began {span(onset - at)} after deployment ({clock_on(at, onset)} to {clock_on(onset, onset)})"]
+
+
+def _what_began(symptoms: Symptoms) -> str:
+    if any(quantity(a.series) in {Quantity.ERROR, Quantity.SUCCESS} for a in symptoms.anomalies[:10]):
+        return "Error spike"
+    return "Errors" if any(p.score >= 0.5 for p in symptoms.log_patterns) else "Anomalies"
 
 
 def _sentences(suspect: Suspect) -> list[str]:
@@ -207,7 +214,11 @@ def _of_deployment(
 ) -> Hypothesis:
     target = deployment.service or "the service"
     before = f" ({deployment.previous_version})" if deployment.previous_version else ""
-    began_text = f"Errors began {span(onset - began)} after deployment" if onset >= began else "It began at the onset"
+    began_text = (
+        f"{_what_began(symptoms)} began {span(onset - began)} after deployment"
+        if onset >= began
+        else "It began at the onset"
+    )
     worst = next((a for a in symptoms.anomalies if a.service == deployment.service), None)
     moved = [f"{worst.series} of {target} went from {number(worst.before)} to {number(worst.after)}"] if worst else []
     return Hypothesis(

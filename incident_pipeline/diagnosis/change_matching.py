@@ -137,8 +137,15 @@ def _vocabulary(suspect: Suspect, signature: FaultSignature, common: Counter[str
     amount = math.fsum(value for value, _ in best)
     if not best:
         return Clue("words", -0.5)
-    words = ", ".join(word for _, word in best[:4])
+    words = ", ".join(_as_written(word, suspect) for _, word in best[:4])
     return Clue("words", 2.0 * math.tanh(amount / 2.0) - 0.5, f"Its lines and the failure share rare words: {words}")
+
+
+def _as_written(stem: str, suspect: Suspect) -> str:
+    """A word as the change writes it, lower case."""
+    text = f"{suspect.change.diff or ''} {' '.join(suspect.change.files)} {suspect.change.message}"
+    found = re.search(rf"{re.escape(stem)}[a-z]*", text.lower())
+    return found.group(0) if found else stem
 
 
 def _texts(suspect: Suspect) -> list[tuple[float, str]]:
@@ -207,7 +214,11 @@ def _frames(suspect: Suspect, signature: FaultSignature) -> list[Clue]:
     named = sorted(names & signature.frames)
     if not named or suspect.has("harmless") or all(edit.kind in HARMLESS for edit in suspect.edits):
         return []
-    return [Clue("stack_frame", 2.0, f"The failing stack trace names {named[0]}, which it changes")]
+    return [
+        Clue(
+            "stack_frame", 2.0, f"Errors concentrated in code that it changes: the failing stack trace names {named[0]}"
+        )
+    ]
 
 
 _NAME = re.compile(r"[A-Za-z_][\w]*(?:[.-][\w]+)*")

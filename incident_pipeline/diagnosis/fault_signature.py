@@ -97,7 +97,7 @@ def split_words(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A word without its commonest endings, so that `throttled` meets `throttling`."""
     for ending in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
+        if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= 4:
             return word[: -len(ending)]
     return word
 
