@@ -51,8 +51,10 @@ lint: .venv/installed-for-tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# what runs alone first, on all cores; what starts real processes after it, one at a time
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest tests/assets tests/connectors tests/properties tests/unit -n auto --cov --cov-report=
+	$(BIN)/python -m pytest tests/integration tests/e2e --cov --cov-append --cov-report=term:skip-covered
 
 test-all: lint
 	$(BIN)/python -m pytest --whole --timeout 1800
