@@ -33,6 +33,8 @@ from incident_pipeline.models import (
 APPROACH = "change_correlation"
 MAX_CHANGES = 1000
 MAX_HYPOTHESES = 6
+UNTIED = 0.4
+"""A change that only time, place and common words speak against is never likelier than this: it is not convicted."""
 _CONFIG_FILE = re.compile(
     r"\.(ya?ml|json|toml|ini|conf|cfg|env|properties|tf|hcl|tpl)$|(^|/)(config|conf|charts|helm)/", re.I
 )
@@ -90,7 +92,7 @@ def _of_suspect(
         category=Category.CONFIGURATION_ERROR if configuration else Category.DEPLOYMENT_ISSUE,
         service=service,
         description=_description(suspect, signature.first_sign),
-        confidence=round(likelihood(suspect.score), 4),
+        confidence=round(likelihood(suspect.score) if suspect.is_tied else min(likelihood(suspect.score), UNTIED), 4),
         evidence=(*_lead(suspect, symptoms), *_sentences(suspect), *_quiet(symptoms), *_cleared(suspect, all_suspects)),
         suggested_actions=_actions(suspect, service, configuration),
         caused_by=CausedBy(kind="change", id=change.sha),

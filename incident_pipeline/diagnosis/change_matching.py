@@ -39,6 +39,9 @@ _MILD = frozenset(
 )
 
 
+_TIES = frozenset({"mechanism", "stack_frame", "value_seen", "name_spoken"})
+
+
 @dataclass
 class Clue:
     """One reason for or against, in log-odds."""
@@ -68,6 +71,11 @@ class Suspect:
     def change(self) -> CodeChange:
         """The change itself."""
         return self.delivery.change
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether something of the change itself is seen in the failure, not only its time and place."""
+        return any(c.weight >= 1.2 for c in self.clues if c.name in _TIES)
 
     def has(self, name: str) -> bool:
         """Whether a clue of this name speaks for the change."""
