@@ -29,7 +29,7 @@ from kb.ranking import _LEAST_SHARE, Signals, Weights, utilities
 
 FOLDS = 5
 RIDGE = 3e-3
-FOREIGN = 0.03
+FOREIGN = 0.02
 RUNBOOK_SETS = ("alert_runbook", "alert_runbook_named", "alert_runbook_promql", "alert_unmatched")
 REPORT_SETS = ("same_incident", "report_summary")
 USED = {

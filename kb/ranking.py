@@ -56,19 +56,19 @@ class Weights(NamedTuple):
 
 RUNBOOKS = Weights(
     rank=(3.34, 1.79, 6.92, -8.69, 9.79, 9.0, 10.42),
-    log_odds=0.781, covered=0.889, meaning=3.568, title_found=2.132, title_share=2.22, constant=-3.833,
+    log_odds=0.783, covered=0.885, meaning=3.543, title_found=2.136, title_share=2.189, constant=-3.806,
 )  # fmt: skip
 RUNBOOKS_BY_WORDS = Weights(
     rank=(5.37, 2.12, 7.18, -8.32, 9.44, 8.38, 0.0),
-    log_odds=0.747, covered=2.209, meaning=0.0, title_found=2.575, title_share=1.371, constant=-2.33,
+    log_odds=0.749, covered=2.187, meaning=0.0, title_found=2.588, title_share=1.346, constant=-2.313,
 )  # fmt: skip
 REPORTS = Weights(
     rank=(10.55, 0.0, 0.0, 0.0, 0.0, 0.0, 10.33),
-    log_odds=1.052, covered=1.859, meaning=1.757, title_found=1.061, title_share=-0.577, constant=-2.195,
+    log_odds=1.077, covered=1.559, meaning=1.392, title_found=0.842, title_share=-0.37, constant=-1.764,
 )  # fmt: skip
 REPORTS_BY_WORDS = Weights(
     rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    log_odds=1.021, covered=1.744, meaning=0.0, title_found=3.605, title_share=-1.011, constant=-1.43,
+    log_odds=1.045, covered=1.342, meaning=0.0, title_found=3.222, title_share=-0.748, constant=-1.15,
 )  # fmt: skip
 
 
