@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.labelled import DEFAULT, Labelled, labelled
-from incident_pipeline.backtest_scores import by_dataset, figures, score
+from incident_pipeline.backtest.folder_diagnosis import diagnose_folder, diagnosis_record
+from incident_pipeline.backtest.scores import by_dataset, figures, score
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import diagnose
 from incident_pipeline.diagnosis.series import points_of
-from incident_pipeline.folder_diagnosis import diagnose_folder, diagnosis_record
 from incident_pipeline.models import (
     Alert,
     CodeChange,

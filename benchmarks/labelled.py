@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from incident_pipeline.backtest import labelled_folders
+from incident_pipeline.backtest.measure import labelled_folders
 from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.incident_folder.truth import Truth, load_truth
 

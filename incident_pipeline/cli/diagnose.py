@@ -15,7 +15,7 @@ from incident_pipeline.cli.output import json_text, note, print_json, print_tabl
 from incident_pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    from incident_pipeline.folder_diagnosis import DiagnosedFolder
+    from incident_pipeline.backtest.folder_diagnosis import DiagnosedFolder
 
 
 def diagnose(
@@ -28,7 +28,7 @@ def diagnose(
 
     Example: incident-pipeline diagnose examples/* --json
     """
-    from incident_pipeline.folder_diagnosis import diagnose_folder, diagnosis_record
+    from incident_pipeline.backtest.folder_diagnosis import diagnose_folder, diagnosis_record
 
     settings = context.application().scenario
     failed = 0
@@ -84,7 +84,7 @@ def backtest(
 
     Example: incident-pipeline backtest exported/ --report backtest.html
     """
-    from incident_pipeline import backtest as run
+    from incident_pipeline.backtest import measure as run
 
     settings = context.application().scenario
     folders = run.labelled_folders(root)
@@ -102,7 +102,7 @@ def backtest(
     for problem in made["problems"]:
         note(f"not scored: {problem['problem']}")
     if report is not None:
-        from incident_pipeline.backtest_report import write_report
+        from incident_pipeline.backtest.report import write_report
 
         write_report(report, outcomes, settings)
         note(f"report: {report}")

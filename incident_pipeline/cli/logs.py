@@ -26,9 +26,9 @@ def patterns(
     """
     import gc
 
+    from incident_pipeline.cli.log_files import read_log_file
     from incident_pipeline.cli.output import note, print_json, print_table
     from incident_pipeline.diagnosis.templates import mine
-    from incident_pipeline.log_files import read_log_file
 
     gc.disable()  # a short process that makes many small objects and drops none: a third of its time
     log = read_log_file(file)

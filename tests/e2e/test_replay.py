@@ -22,13 +22,13 @@ from assets.instance import open_instance
 from assets.jobs import RESPOND
 from assets.replay import QUIET, Replay, replay
 from incident_pipeline.application import Application
+from incident_pipeline.backtest.folder_diagnosis import diagnose_folder
 from incident_pipeline.communication.status import status_update
 from incident_pipeline.diagnosis.engine import diagnose
 from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.documents.postmortem import write_postmortem
 from incident_pipeline.documents.timeline import build_timeline
 from incident_pipeline.errors import InputError
-from incident_pipeline.folder_diagnosis import diagnose_folder
 from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.models import Diagnosis, EnvelopeStatus
 from incident_pipeline.remediation.plan import plan_remediation

@@ -232,7 +232,9 @@ def code_that_reads() -> str:
     root = Path(incident_pipeline.config.__file__).parents[1]
     files = [file for package in ("incident_pipeline", "assets", "kb") for file in (root / package).rglob("*.py")]
     return "\n".join(
-        file.read_text() for file in files if not file.name.startswith("config") and file.name != "init.py"
+        file.read_text()
+        for file in files
+        if file.name not in ("config.py", "init.py") and file.parent.name != "configuration"
     )
 
 

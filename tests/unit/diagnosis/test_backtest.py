@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from incident_pipeline import backtest as run
-from incident_pipeline.backtest_report import report
-from incident_pipeline.backtest_scores import Score, expected_calibration_error, figures, reliability, score
+from incident_pipeline.backtest import measure as run
+from incident_pipeline.backtest.report import report
+from incident_pipeline.backtest.scores import Score, expected_calibration_error, figures, reliability, score
 from incident_pipeline.config import Scenario
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.incident_folder.truth import Truth

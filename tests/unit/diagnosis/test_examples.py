@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from incident_pipeline.backtest.folder_diagnosis import diagnose_folder, diagnosis_record
 from incident_pipeline.cli.main import app
 from incident_pipeline.config import Scenario
-from incident_pipeline.folder_diagnosis import diagnose_folder, diagnosis_record
 from incident_pipeline.incident_folder.truth import load_truth
 
 EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[3] / "examples").glob("*/truth.json"))

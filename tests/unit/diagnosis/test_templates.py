@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.log_patterns import quality
+from incident_pipeline.cli.log_files import joined, read_log_file
 from incident_pipeline.diagnosis.templates import mask, mine, parameters
 from incident_pipeline.errors import InputError
-from incident_pipeline.log_files import joined, read_log_file
 from tests.shared_data import shared_path
 
 

@@ -1,7 +1,7 @@
 """How good would the diagnosis have been? Every folder below one that has a truth.json, diagnosed and scored.
 
 Belongs here: finding the folders, diagnosing them in parallel, taking up where an earlier run stopped.
-Does not belong here: the figures (`backtest_scores`), the report (`backtest_report`).
+Does not belong here: the figures (`scores`), the report (`report`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from incident_pipeline.backtest_scores import Score, by_dataset, figures, score
+from incident_pipeline.backtest.folder_diagnosis import diagnose_folder, diagnosis_record
+from incident_pipeline.backtest.scores import Score, by_dataset, figures, score
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.errors import InputError, NotFoundError
-from incident_pipeline.folder_diagnosis import diagnose_folder, diagnosis_record
 from incident_pipeline.incident_folder.truth import load_truth
 
 _TRUTH = ("truth.json", "truth.json.gz")

@@ -1,7 +1,7 @@
 """How good diagnoses were: one record for each folder, and the figures over many.
 
 Belongs here: comparing a diagnosis with the truth, and the arithmetic of the figures. Pure.
-Does not belong here: running the diagnosis (`backtest`), drawing (`backtest_report`).
+Does not belong here: running the diagnosis (`measure`), drawing (`report`).
 """
 
 from __future__ import annotations

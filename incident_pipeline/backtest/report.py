@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from incident_pipeline.backtest import Outcome, summary
-from incident_pipeline.backtest_scores import Score, reliability
+from incident_pipeline.backtest.measure import Outcome, summary
+from incident_pipeline.backtest.scores import Score, reliability
+from incident_pipeline.backtest.timeline_plot import timeline_svg
 from incident_pipeline.config import Scenario
-from incident_pipeline.timeline_plot import timeline_svg
 
 _FIGURES = {
     "incidents": "n", "ac1": "AC@1", "ac3": "AC@3", "ac5": "AC@5", "avg5": "Avg@5", "change_accuracy": "change",
