@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -40,5 +41,11 @@ def up(
         note(missing.sentence)
     prepare_storage(application)
     begin(application.knowledge_base, application.scenario.knowledge_base)
+
+    def say_ready(receiver_url: str, ui_url: str) -> None:
+        print_text(f"ready: {receiver_url} {ui_url}")
+        # whoever waits for this line reads it through a pipe, where Python would hold it back until the end
+        sys.stdout.flush()
+
     with kept_open(application.dagster_home):
-        supervise(application, ports, on_ready=lambda receiver, ui: print_text(f"ready: {receiver} {ui}"))
+        supervise(application, ports, on_ready=say_ready)

@@ -48,7 +48,11 @@ class Stack:
         """Start, and wait for the line that says ready."""
         command = [sys.executable, "-m", "incident_pipeline.cli", "up", "--receiver-port", str(receiver_port)]
         options = ["--ui-port", "0", "--config", str(self.config), "--data-dir", str(self.data_dir)]
-        self.process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=self.config.parent)
+        # a shell of ours may have set this, and would hide a line that is not flushed
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        self.process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, text=True, cwd=self.config.parent, env=environment
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("ready: "), f"{line!r}; logs: {self.logs()}"
