@@ -95,7 +95,7 @@ class Application:
         """Runbooks and postmortems."""
         from kb import KnowledgeBase
 
-        return KnowledgeBase.open(self.data_dir / "knowledge_base.duckdb")
+        return KnowledgeBase.open(self.data_dir / "knowledge_base.duckdb", model=self.scenario.knowledge_base.model)
 
     @cached_property
     def catalogue(self) -> tuple[Service, ...]:

@@ -153,13 +153,15 @@ def read_sources(knowledge_base: KnowledgeBase, settings: KnowledgeBaseSettings)
     Returns:
         How many documents are new, changed, unchanged, and how many files were skipped.
     """
+    from kb import gone
     from kb.reading import read_paths, starter_documents
 
     try:
         reading = read_paths(settings.sources)
     except FileNotFoundError as error:
         raise ConfigurationError(f"knowledge_base.sources: {error.filename} does not exist") from error
-    added = knowledge_base.add([*starter_documents(), *reading.documents])
+    deleted = gone(knowledge_base.documents, settings.sources)
+    added = knowledge_base.add([*starter_documents(), *reading.documents], remove=deleted)
     return {
         "new": added.new,
         "changed": added.changed,

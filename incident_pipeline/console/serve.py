@@ -10,9 +10,12 @@ import uvicorn
 from incident_pipeline.application import Application
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import post_json
+from incident_pipeline.console.kb_pages import routes
 from incident_pipeline.console.receiver import create_receiver
 from incident_pipeline.intake.dispatch import Dispatcher, run_tags
 from incident_pipeline.storage.claims import Claim
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def main() -> None:
@@ -25,6 +28,9 @@ def main() -> None:
     application = Application.load()
     dispatcher = Dispatcher(application, partial(_launch, DagsterWebServer(options.web_server, post_json)))
     receiver = create_receiver(application.inbox, application.scenario, application.catalogue, dispatcher.wake)
+    if options.host in LOOPBACK:
+        # the pages ask for no token: they are for people on this machine
+        receiver.router.routes.extend(routes(lambda: application.knowledge_base))
     dispatcher.start()
     try:
         uvicorn.run(receiver, host=options.host, port=options.port, log_level="warning", access_log=False)
