@@ -189,7 +189,9 @@ def warm_up() -> None:
 
     import assets.definitions
     import incident_pipeline.evidence.gather
+    from incident_pipeline.connectors.http import load_libraries
 
+    load_libraries()
     _ = (api, assets.definitions, incident_pipeline.evidence.gather, matplotlib.figure)
 
 

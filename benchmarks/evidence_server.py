@@ -20,6 +20,9 @@ def evidence_server(lines: int) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # head and body in one packet, at once: no wait of 40 ms for an acknowledgement
+        wbufsize = -1
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._answer(parse_qs(urlsplit(self.path).query))

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from assets.instance import prepare_storage
@@ -75,11 +76,15 @@ def alert_to_update(stack: Stack, number: int) -> float:
     accepted = stack.send({**alert, "dedup_key": service, "started_at": began})
     assert accepted == 202, accepted
 
-    def stored() -> float | None:
-        found = [r for r in stack.incidents() if r.services == (service,) and r.diagnosed_at]
-        return found[0].diagnosed_at.timestamp() - began if found and found[0].diagnosed_at else None
+    inbox = sqlite3.connect(stack.data_dir / "inbox.sqlite")
 
-    return wait_for(f"update of {service}", stored, seconds=60)
+    def stored() -> float | None:
+        # the plain table, so that looking costs next to nothing
+        row = inbox.execute("SELECT diagnosed_at FROM incidents WHERE title = ?", (alert["title"],)).fetchone()
+        return row[0] - began if row and row[0] else None
+
+    with closing(inbox):
+        return wait_for(f"update of {service}", stored, seconds=60)
 
 
 @contextmanager

@@ -288,6 +288,14 @@ class HttpClient:
             raise TransientSourceError(f"{self.source} broke off {where} ({type(error).__name__})") from None
 
 
+def load_libraries() -> None:
+    """Import what requests need, ahead of the first one; for a process that others are forked from."""
+    import httpx
+    import stamina
+
+    _ = (httpx, stamina)
+
+
 def bearer(token: SecretStr | None) -> dict[str, SecretStr]:
     """The usual header for a token; empty without one."""
     return {"Authorization": SecretStr(f"Bearer {token.get_secret_value()}")} if token else {}
