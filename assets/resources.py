@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from assets.keepalive import kept_open
+from assets.partitions import known_partition
 from assets.versions import RunVersions
 from incident_pipeline.application import Application
 from incident_pipeline.intake.dispatch import CLAIM_TAG
@@ -45,7 +46,7 @@ class Responder(dg.ConfigurableResource):
             liveness.hold(self.application.run_locks, run_id)
         home = Path(context.instance.root_directory) if context.instance and not context.instance.is_ephemeral else None
         try:
-            with kept_open(home, run_id) if home else nullcontext():
+            with kept_open(home, run_id) if home else nullcontext(), known_partition(context.run):
                 yield self
         finally:
             if run_id:
