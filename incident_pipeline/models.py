@@ -41,6 +41,10 @@ def parse_utc(value: Any) -> Any:
 Utc = Annotated[datetime, BeforeValidator(parse_utc)]
 
 
+CENTURY_MS = 100 * 365.25 * 86_400_000.0
+"""No unit of work takes as long; what claims to is a malformed row, not a number to compute with."""
+
+
 class Model(BaseModel):
     """A frozen value that ignores what it does not know."""
 
@@ -199,7 +203,7 @@ class Span(Model):
     service: str | None = None
     name: str = ""
     start: Utc
-    duration_ms: float = 0.0
+    duration_ms: float = Field(default=0.0, gt=-CENTURY_MS, lt=CENTURY_MS)
     status: str = "unset"
     attributes: dict[str, Any] = Field(default_factory=dict)
 

@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 MAX_POINTS = 4000
 """Longer series are thinned to medians of equal stretches; an onset is then known to about 1/4000 of the span."""
 
+_LARGEST = 1e150
+"""Beyond it the squares that a spread needs overflow; nothing that is measured comes near."""
+
 
 class Quantity(StrEnum):
     """What a series measures, read from its name."""
@@ -132,7 +135,7 @@ def points_of(series: MetricSeries) -> Points:
     length = min(len(series.timestamps), len(series.values))
     times = np.asarray(series.timestamps[:length], dtype=np.float64)
     values = np.asarray(series.values[:length], dtype=np.float64)
-    good = np.isfinite(values) & np.isfinite(times) & (np.abs(values) < 1e300)
+    good = np.isfinite(values) & np.isfinite(times) & (np.abs(values) < _LARGEST)
     times, values = times[good], values[good]
     if len(times) > 1 and np.any(np.diff(times) < 0):
         order = np.lexsort((values, times))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import diagnose
 from incident_pipeline.models import (
+    CENTURY_MS,
     CodeChange,
     Deployment,
     Diagnosis,
@@ -73,7 +74,7 @@ SPANS = st.builds(
     st.integers(0, 9),
     NAMES,
     MINUTES,
-    st.floats(-5, 5000, allow_nan=False),
+    st.one_of(st.floats(-5, 5000), st.floats(-CENTURY_MS, CENTURY_MS, exclude_min=True, exclude_max=True)),
     st.sampled_from(["ok", "error", "unset"]),
 )
 SERVICES = st.builds(lambda n, d: Service(name=n, depends_on=tuple(d)), NAMES, st.lists(NAMES, max_size=3))

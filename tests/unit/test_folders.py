@@ -147,6 +147,7 @@ def test_malformed_lines_are_counted_numbered_and_skipped(tmp_path: Path) -> Non
         ("services_json", "service_graph", "7"),
         ("flags_json", "flag_changes", "[[]]"),
         ("traces_jsonl", "traces", '{"trace_id": "t"}'),
+        ("traces_jsonl", "traces", '{"trace_id": "t", "span_id": "s", "start": 1, "duration_ms": 1e400}'),
     ],
 )
 def test_a_malformed_file_is_one_gap_that_names_it(tmp_path: Path, name: str, kind: str, content: str | None) -> None:
