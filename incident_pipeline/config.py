@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic.json_schema import SkipJsonSchema
 
 from incident_pipeline.durations import Duration
-from incident_pipeline.models import ActionType, Category, Utc
+from incident_pipeline.models import ActionType, Category, Severity, Utc
 
 
 class Section(BaseModel):
@@ -389,8 +389,10 @@ class Scenario(Section):
     documentation: Documentation = Documentation()
     knowledge_base: KnowledgeBaseSettings = KnowledgeBaseSettings()
     retention: Duration | None = None
-    """How long incidents are kept; nothing: for ever."""
+    """How long ended incidents are kept; nothing: for ever."""
+    retention_by_severity: dict[Severity, Duration] = Field(default_factory=dict)
+    """Severity -> how long its incidents are kept, where that differs: `P1: 730d`."""
     archive_after: Duration = timedelta(days=30)
-    """When the file of a closed incident is compacted."""
+    """How long after its end an incident keeps a file of its own, and Dagster the history of its runs."""
     missing: SkipJsonSchema[tuple[MissingVariable, ...]] = Field(default=(), exclude=True)
     """Variables that the file names and nobody has set; filled in when the file is read, never by the file."""

@@ -62,6 +62,9 @@ COMMANDS: dict[str, Command | Group] = {
     **OF_ONE_INCIDENT,
     "sql": Command(f"{_HERE}.stored:sql", "Ask one SQL query over all incidents."),
     "metrics": Command(f"{_HERE}.metrics:metrics", "Print the application's own state as Prometheus text."),
+    "backup": Command(f"{_HERE}.keeping:backup", "Save everything in one file, while it runs."),
+    "restore": Command(f"{_HERE}.keeping:restore", "Put a backup into an empty data directory."),
+    "prune": Command(f"{_HERE}.keeping:prune", "Archive old incidents, forget those past their retention."),
     "kb": Command(f"{_HERE}.kb:app", "Index and search runbooks and postmortems."),
     "logs": Group(
         "Work on log files.",

@@ -26,8 +26,6 @@ NOT_YET: dict[str, str] = {
     "remediation.communication.slack_channel": "updates are stored and shown; posting to Slack is not connected yet",
     "remediation.approvers": "approvals are not taken yet",
     "remediation.shadow": "nobody is told anything yet, with it or without it",
-    "retention": "`prune` is not there yet",
-    "archive_after": "`prune` is not there yet",
 }
 """Keys that are read and checked and that nothing uses yet; `*` is any one name."""
 

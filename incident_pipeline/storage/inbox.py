@@ -4,8 +4,9 @@
                          ^                                |
                          +------ due again <--------------+
 
-Belongs here: opening it. Its parts are `intake.py` (accept, group), `claims.py`, `decisions.py` (what people do) and
-`records.py` (reading); the tables are in `inbox_schema.py`, what differs between databases in `database.py`.
+Belongs here: opening it. Its parts are `intake.py` (accept, group), `claims.py`, `decisions.py` (what people do),
+`inbox_records.py` (reading) and `inbox_retention.py` (forgetting); the tables are in `inbox_schema.py`, what differs
+between databases in `database.py`.
 Every method is one transaction, and every method that needs to know the time is told it.
 """
 
@@ -18,13 +19,14 @@ from incident_pipeline.storage.claims import Claim, Claims
 from incident_pipeline.storage.database import BUSY_SECONDS, Database
 from incident_pipeline.storage.decisions import Decisions
 from incident_pipeline.storage.inbox_records import Event, InboxState, IncidentRecord, Records, Signature
+from incident_pipeline.storage.inbox_retention import Retention
 from incident_pipeline.storage.inbox_schema import is_current, migrate
 from incident_pipeline.storage.intake import GroupingResult, Intake
 
 __all__ = ["Claim", "Event", "GroupingResult", "Inbox", "InboxState", "IncidentRecord", "Signature"]
 
 
-class Inbox(Intake, Claims, Decisions, Records):
+class Inbox(Intake, Claims, Decisions, Records, Retention):
     """Safe to share between threads; any number of processes may open the same one."""
 
     @classmethod

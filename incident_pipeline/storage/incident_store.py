@@ -95,15 +95,14 @@ class IncidentStore:
                 written[item.table.name] = record
         return written
 
-    def delete(self, incident_id: str) -> None:
-        """Remove an incident with all that is stored of it; one that is not there is no error."""
-        path = incident_path(self.directory, incident_id)
-        archive.forget(self.directory, [incident_id])
-        if not path.exists():
-            return
-        with locked(path, self._patience):
-            path.unlink(missing_ok=True)
-            path.with_name(path.name + ".wal").unlink(missing_ok=True)
+    def delete(self, *incident_ids: str) -> None:
+        """Remove incidents with all that is stored of them; one that is not there is no error."""
+        paths = [incident_path(self.directory, incident_id) for incident_id in incident_ids]
+        archive.forget(self.directory, incident_ids)
+        for path in filter(Path.exists, paths):
+            with locked(path, self._patience):
+                path.unlink(missing_ok=True)
+                path.with_name(path.name + ".wal").unlink(missing_ok=True)
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -40,11 +40,11 @@ def test_everything_that_was_saved_comes_back(data_dir: Path, tmp_path: Path) ->
         inbox.commit()
         saved = backup(data_dir, tmp_path / "b.tar.gz")  # with the inbox open, its rows still in the WAL
     assert saved == (
+        "inbox.sqlite",
         "incidents/INC-1.duckdb",
         "incidents/INC-2.duckdb",
         "incidents/archive/20261201-0000/materializations.parquet",
         "incidents/archive/20261201-0000/status_update_versions.parquet",
-        "inbox.sqlite",
         "knowledge_base.duckdb",
     )
     assert restore(tmp_path / "b.tar.gz", tmp_path / "again") == saved
@@ -63,10 +63,31 @@ def test_nothing_is_overwritten(data_dir: Path, tmp_path: Path) -> None:
         restore(tmp_path / "b.tar.gz", data_dir)
 
 
+def test_a_backup_is_for_its_owner_alone(data_dir: Path, tmp_path: Path) -> None:
+    backup(data_dir, tmp_path / "b.tar.gz")
+    assert (tmp_path / "b.tar.gz").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_system_of_its_own_counts_as_empty(data_dir: Path, tmp_path: Path) -> None:
+    backup(data_dir, tmp_path / "b.tar.gz")
+    (tmp_path / "disk" / "lost+found").mkdir(parents=True)
+    restore(tmp_path / "b.tar.gz", tmp_path / "disk")
+    assert IncidentStore(tmp_path / "disk" / "incidents").incident_ids() == ["INC-0", "INC-1", "INC-2"]
+
+
+def test_a_damaged_inbox_is_said_to_be(data_dir: Path, tmp_path: Path) -> None:
+    (data_dir / "inbox.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match="cannot be written: file is not a database"):
+        backup(data_dir, tmp_path / "b.tar.gz")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def test_an_empty_data_directory_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nothing to save"):
         backup(tmp_path, tmp_path / "b.tar.gz")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".housekeeping.lock"]
+    with pytest.raises(StoreError, match="does not exist"):
+        backup(tmp_path / "absent", tmp_path / "b.tar.gz")
 
 
 @pytest.mark.parametrize(
