@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from incident_pipeline.models import Alert, Incident, IncidentStatus, Model, Severity, Utc
+from incident_pipeline.storage.claim_choice import due_now
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.inbox_base import InboxBase, batches, incident_row, note, stamp
 from incident_pipeline.storage.inbox_rows import alert_of
@@ -237,7 +238,7 @@ class Records(InboxBase):
                 alerts.c.incident_id.is_(None)
             )
             pending, oldest = connection.execute(waiting).one()
-            due = sa.select(sa.func.min(incidents.c.due_since)).where(incidents.c.due_at <= stamp(now))
+            due = sa.select(sa.func.min(due_now(stamp(now)).subquery().c.due_since))
             unclaimed = [at for at in (oldest, connection.execute(due).scalar()) if at is not None]
             failed = sa.select(sa.func.count()).where(incidents.c.failed_at.is_not(None))
             beats = connection.execute(sa.select(heartbeats.c.name, heartbeats.c.at)).all()

@@ -33,9 +33,11 @@ class Retention(InboxBase):
             if moment is not None
         ]
         live = sa.select(claims.c.incident_id).where(claims.c.state.in_(LIVE_CLAIM_STATES))
+        # what is due for a replayed incident is due to whoever replays it
+        nothing_due = incidents.c.due_at.is_(None) | incidents.c.replayed_from.is_not(None)
         query = (
             sa.select(incidents.c.incident_id)
-            .where(incidents.c.status.in_(OVER), incidents.c.due_at.is_(None), sa.or_(sa.false(), *old))
+            .where(incidents.c.status.in_(OVER), nothing_due, sa.or_(sa.false(), *old))
             .where(incidents.c.incident_id.not_in(live))
             .order_by(ended_at, incidents.c.incident_id)
         )
