@@ -137,7 +137,9 @@ def root(
       incident-pipeline replay examples/payments-bad-deploy
     """
     if version:
-        typer.echo(_version())
+        from incident_pipeline.release import release
+
+        typer.echo(release())
     elif ctx.invoked_subcommand is None:
         typer.echo(WELCOME, nl=False)
     context.begin(context.Invocation(config, data_dir))
@@ -152,15 +154,6 @@ def run() -> None:
         app()
     finally:
         close_stdout_quietly()
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("incident-pipeline")
-    except PackageNotFoundError:
-        return "not installed: running from source"
 
 
 def _is_text(word: str) -> bool:

@@ -23,10 +23,12 @@ def metrics(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
       incident-pipeline metrics > /var/lib/node_exporter/incident_pipeline.prom
     """
     from incident_pipeline.console.metrics import render
+    from incident_pipeline.storage.disk import disk_state
 
     now = datetime.now(UTC)
-    state = context.application().inbox.state(now)
+    application = context.application()
+    state, disk = application.inbox.state(now), disk_state(application.data_dir, now)
     if as_json:
-        output.print_json(state)
+        output.print_json({**dict(state), "disk": disk})
     else:
-        sys.stdout.write(render(state, now))
+        sys.stdout.write(render(state, now, disk=disk))

@@ -9,23 +9,34 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from incident_pipeline.models import IncidentStatus
+from incident_pipeline.release import release
+from incident_pipeline.storage.disk import DiskState
 from incident_pipeline.storage.inbox_records import InboxState
+from incident_pipeline.storage.measures import Histogram
 
 PREFIX = "incident_pipeline"
 CLAIM_STATES = ("claimed", "launched", "running", "succeeded", "failed", "lost", "put_back", "superseded")
+RUN_STATES = ("claimed", "launched", "running")
+FIRST_UPDATE = "From accepting an incident's first alert to its first stored status update."
 PARTS = ("receiver", "daemon")
 """What should give signs of life; one that never did has an age of its own: +Inf."""
 
 Sample = tuple[Mapping[str, str], float]
 
 
-def render(state: InboxState, now: datetime, requests: Mapping[tuple[str, int], int] | None = None) -> str:
+def render(
+    state: InboxState,
+    now: datetime,
+    requests: Mapping[tuple[str, int], int] | None = None,
+    disk: DiskState | None = None,
+) -> str:
     """The state as Prometheus text exposition format 0.0.4.
 
     Args:
         state: from `Inbox.state`.
         now: what ages are counted to.
         requests: (source, HTTP status) -> webhooks answered so, by the process that is asked.
+        disk: from `disk_state`.
     """
     families = [
         _family("alerts_accepted_total", "counter", "Alerts accepted since the inbox exists.", [({}, state.accepted)]),
@@ -39,14 +50,51 @@ def render(state: InboxState, now: datetime, requests: Mapping[tuple[str, int], 
         _family("incidents", "gauge", "Incidents by status.", _by("status", IncidentStatus, state.incidents)),
         _family("incidents_given_up", "gauge", "Incidents whose runs kept failing.", [({}, state.given_up)]),
         _family("claims", "gauge", "Claims by state.", _by("state", CLAIM_STATES, state.claims)),
+        _family("runs", "gauge", "Runs that go on, by how far they are.", _by("state", RUN_STATES, _going_on(state))),
+        _family("runs_succeeded_total", "counter", "Runs that did what they should.", [({}, state.runs_succeeded)]),
         _family("runs_failed_total", "counter", "Runs that ended with an error.", [({}, state.runs_failed)]),
         _family("runs_lost_total", "counter", "Runs whose process died.", [({}, state.runs_lost)]),
+        _histogram("time_to_first_update_seconds", FIRST_UPDATE, state.first_updates),
+        _family(
+            "source_errors_total",
+            "counter",
+            "Times that a source of evidence could not be asked.",
+            [({"source": source}, number) for source, number in sorted(state.source_errors.items())],
+        ),
         _family("heartbeat_age_seconds", "gauge", "Since a part last said that it lives.", _ages(state, now)),
+        _family("build_info", "gauge", "Which release this is.", [({"version": release()}, 1)]),
     ]
+    if disk is not None:
+        families += _disk(disk)
     if requests is not None:
         answered = [({"source": s, "code": str(code)}, float(n)) for (s, code), n in sorted(requests.items())]
         families.append(_family("webhook_requests_total", "counter", "Webhooks answered, by source.", answered))
     return "".join(families)
+
+
+def _going_on(state: InboxState) -> Mapping[str, int]:
+    return {name: state.claims.get(name, 0) for name in RUN_STATES}
+
+
+def _disk(disk: DiskState) -> list[str]:
+    families = [
+        _family("disk_free_bytes", "gauge", "Room left where everything is stored.", [({}, disk.free_bytes)]),
+        _family("disk_size_bytes", "gauge", "Size of the file system of the data directory.", [({}, disk.size_bytes)]),
+    ]
+    age = disk.knowledge_base_age_seconds
+    if age is not None:
+        text = "Since the index of the knowledge base was last published."
+        families.append(_family("knowledge_base_age_seconds", "gauge", text, [({}, age)]))
+    return families
+
+
+def _histogram(name: str, text: str, measured: Histogram) -> str:
+    full = f"{PREFIX}_{name}"
+    buckets = [*measured.buckets.items(), (float("inf"), measured.count)]
+    lines = [f"# HELP {full} {text}", f"# TYPE {full} histogram"]
+    lines += [f"{full}_bucket{_labels({'le': _number(bound)})} {below}" for bound, below in buckets]
+    lines += [f"{full}_sum {_number(measured.seconds)}", f"{full}_count {measured.count}"]
+    return "\n".join(lines) + "\n"
 
 
 def _ages(state: InboxState, now: datetime) -> list[Sample]:

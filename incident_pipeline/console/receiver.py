@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -33,6 +34,7 @@ from incident_pipeline.console.writer import Writer
 from incident_pipeline.errors import InputError, NotFoundError, StoreError
 from incident_pipeline.json_text import loads
 from incident_pipeline.models import Alert, Service
+from incident_pipeline.storage.disk import disk_state
 from incident_pipeline.storage.inbox import Inbox
 
 LOG = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ def create_receiver(
     catalogue: Sequence[Service],
     on_accepted: Callable[[], None],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    data_dir: Path | None = None,
 ) -> Starlette:
     """The receiver as an ASGI application; its writer lives as long as the application's lifespan.
 
@@ -61,11 +64,12 @@ def create_receiver(
         catalogue: the services that are known by name.
         on_accepted: called after each commit, from another thread; must return at once.
         now: the clock.
+        data_dir: whose disk `/metrics` tells of; None: of none.
 
     Raises:
         ConfigurationError: a mapping is wrong.
     """
-    receiver = _Receiver(inbox, settings, on_accepted, now)
+    receiver = _Receiver(inbox, settings, on_accepted, now, data_dir)
     app = Starlette(
         routes=[
             Route("/webhooks/{source}", receiver.webhook, methods=["POST"]),
@@ -80,9 +84,14 @@ def create_receiver(
 
 class _Receiver:
     def __init__(
-        self, inbox: Inbox, settings: Scenario, on_accepted: Callable[[], None], now: Callable[[], datetime]
+        self,
+        inbox: Inbox,
+        settings: Scenario,
+        on_accepted: Callable[[], None],
+        now: Callable[[], datetime],
+        data_dir: Path | None,
     ) -> None:
-        self._inbox, self._now = inbox, now
+        self._inbox, self._now, self._data_dir = inbox, now, data_dir
         self._tokens = settings.receiver.tokens
         self._limit = settings.receiver.max_body_bytes
         self._webhooks = Webhooks(settings.alerts)
@@ -172,7 +181,8 @@ class _Receiver:
             state = await asyncio.to_thread(self._inbox.state, now)
         except StoreError as error:
             return _sentence(503, error)
-        return PlainTextResponse(render(state, now, self._answered), media_type="text/plain; version=0.0.4")
+        disk = disk_state(self._data_dir, now) if self._data_dir else None
+        return PlainTextResponse(render(state, now, self._answered, disk), media_type="text/plain; version=0.0.4")
 
     async def _store(self, alerts: Sequence[Alert]) -> int:
         try:

@@ -27,7 +27,13 @@ def main() -> None:
     options = parser.parse_args()
     application = Application.load()
     dispatcher = Dispatcher(application, partial(_launch, DagsterWebServer(options.web_server, post_json)))
-    receiver = create_receiver(application.inbox, application.scenario, application.catalogue, dispatcher.wake)
+    receiver = create_receiver(
+        application.inbox,
+        application.scenario,
+        application.catalogue,
+        dispatcher.wake,
+        data_dir=application.data_dir,
+    )
     if options.host in LOOPBACK:
         # the pages ask for no token: they are for people on this machine
         receiver.router.routes.extend(routes(lambda: application.knowledge_base))

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from incident_pipeline.errors import StoreError
 from incident_pipeline.evidence.circuits import Circuit
 from incident_pipeline.storage.database import Database, upsert
+from incident_pipeline.storage.measures import count_source_errors
 
 LOG = logging.getLogger(__name__)
 LONGEST_REASON = 500
@@ -73,6 +74,7 @@ class CircuitStore:
                 metadata.create_all(connection, checkfirst=True)
                 rows = [_row(*changed) for changed in _changes(_circuits(connection), outcomes, now).items()]
                 upsert(connection, circuits, rows, replace=("failures", "open_until", "reason"))
+                count_source_errors(connection, [source for source, failure in outcomes.items() if failure is not None])
         finally:
             database.close()
 

@@ -91,6 +91,7 @@ class Claims(InboxBase):
             _set(connection, claim_id, state=state, finished_at=stamp(now), error=error)
             incident = incident_row(connection, claim["incident_id"])
             if succeeded:
+                count(connection, "runs_succeeded")
                 self._after_success(connection, claim, incident, stamp(now))
             else:
                 count(connection, "runs_failed")

@@ -29,6 +29,7 @@ from incident_pipeline.storage.inbox_schema import (
     runs,
     signatures,
 )
+from incident_pipeline.storage.measures import Histogram, count_first_update, first_updates, source_errors
 from kb.redaction import redact, redact_value
 
 
@@ -84,8 +85,11 @@ class InboxState(Model):
     oldest_unclaimed_seconds: float = 0.0
     incidents: dict[str, int] = Field(default_factory=dict)
     claims: dict[str, int] = Field(default_factory=dict)
+    runs_succeeded: int = 0
     runs_failed: int = 0
     runs_lost: int = 0
+    first_updates: Histogram = Histogram()
+    source_errors: dict[str, int] = Field(default_factory=dict)
     given_up: int = 0
     heartbeats: dict[str, Utc] = Field(default_factory=dict)
 
@@ -180,6 +184,8 @@ class Records(InboxBase):
                 values["status"] = IncidentStatus(status).value
             connection.execute(incidents.update().where(incidents.c.incident_id == incident_id).values(values))
             upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": at}])
+            if row["diagnosed_at"] is None and row["replayed_from"] is None:
+                count_first_update(connection, at - row["received_at"])
 
     def record_thread(self, incident_id: str, channel: str, thread_ts: str, now: datetime) -> None:
         """Remember where the incident is talked about."""
@@ -248,8 +254,11 @@ class Records(InboxBase):
                 oldest_unclaimed_seconds=max(0.0, stamp(now) - min(unclaimed)) if unclaimed else 0.0,
                 incidents=dict(connection.execute(by_status).all()),
                 claims=dict(connection.execute(by_state).all()),
+                runs_succeeded=totals.get("runs_succeeded", 0),
                 runs_failed=totals.get("runs_failed", 0),
                 runs_lost=totals.get("runs_lost", 0),
+                first_updates=first_updates(totals),
+                source_errors=source_errors(totals),
                 given_up=connection.execute(failed).scalar_one(),
                 heartbeats=dict(beats),
             )
