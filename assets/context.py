@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     EvidenceKind.TRACES: "Spans: who called whom, how long it took, what failed.",
     EvidenceKind.RELATED_ALERTS: "What else fired at the same time.",
     EvidenceKind.SERVICE_GRAPH: "The services and what they depend on.",
+    EvidenceKind.KUBERNETES_STATE: "The objects of the cluster: workloads, services, nodes, events.",
 }
 
 

@@ -15,6 +15,7 @@ from assets.resources import Responder
 from assets.results import result
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.change_correlation import change_hypotheses as from_changes
+from incident_pipeline.diagnosis.cluster_state import cluster_hypotheses as from_cluster
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.diagnosis.log_analysis import log_pattern_hypotheses as from_logs
 from incident_pipeline.diagnosis.metric_correlation import metric_hypotheses as from_metrics
@@ -72,6 +73,12 @@ log_pattern_hypotheses = _approach(
 metric_hypotheses = _approach(
     "metric_hypotheses", "metric_correlation", from_metrics, "What the series that moved first speak for."
 )
+cluster_hypotheses = _approach(
+    "cluster_hypotheses",
+    "cluster_state",
+    from_cluster,
+    "Objects of the cluster that disagree with each other, and what the cluster itself complains of.",
+)
 
 
 @dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "similar_incidents")}, **COMMON)
@@ -85,7 +92,10 @@ def similar_incident_hypotheses(
     return result("similar_incident_hypotheses", found, hypothesis_facts(found, on))
 
 
-HYPOTHESES = ("change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses", "similar_incident_hypotheses")
+HYPOTHESES = (
+    *("change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses", "cluster_hypotheses"),
+    "similar_incident_hypotheses",
+)
 
 
 @dg.asset(

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from healthy_cluster import healthy_cluster
+
 MINUTE = timedelta(minutes=1)
 Effect = Callable[[datetime, float], float]
 """What the incident makes of a normal value at a time."""
@@ -192,9 +194,14 @@ class Recording:
         for name in ("alerts", "deployments", "changes", "flags", "services", "truth"):
             text = json.dumps(getattr(self, name), indent=1, ensure_ascii=False)
             (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        _write_gzip(folder / "kubernetes.json.gz", [json.dumps(self._cluster(), ensure_ascii=False)])
         _write_gzip(folder / "metrics.csv.gz", ["timestamp,service,metric,value", *self._metric_lines()])
         _write_gzip(folder / "logs.jsonl.gz", _json_lines(self._logs))
         _write_gzip(folder / "traces.jsonl.gz", _json_lines(self._spans))
+
+    def _cluster(self) -> dict[str, Any]:
+        versions = {row["service"]: row["version"] for row in sorted(self.deployments, key=lambda r: r["finished_at"])}
+        return healthy_cluster(self.services, versions, self.end)
 
     def _metric_lines(self) -> Iterable[str]:
         for at, service, metric, value in sorted(self._metrics):

@@ -182,6 +182,19 @@ class FlagContext(SourcesContext):
     """How far before the first alert flips are looked for."""
 
 
+class KubernetesContext(Section):
+    """The state of the Kubernetes cluster."""
+
+    sources: tuple[str, ...] = ()
+    """`kubernetes` where the cluster is read; empty: nobody is asked."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are read for services whose namespace the catalogue does not name."""
+    lookback: Duration = timedelta(hours=4)
+    """Events that were last seen longer before the first alert are left out."""
+    deadline: Duration = timedelta(seconds=8)
+    """How long each source may take; later it is a gap."""
+
+
 class HistoryContext(Section):
     """Similar incidents of the past."""
 
@@ -201,6 +214,7 @@ class Context(Section):
     logs: LogContext = LogContext()
     traces: SourcesContext = SourcesContext()
     related_alerts: SourcesContext = SourcesContext()
+    kubernetes: KubernetesContext = KubernetesContext()
     history: HistoryContext = HistoryContext()
 
 
@@ -213,6 +227,8 @@ class Approaches(Section):
     """Causes from which series moved, and which first."""
     change_correlation: bool = True
     """Causes from deployments and code changes before the onset."""
+    cluster_state: bool = True
+    """Causes from the objects of the Kubernetes cluster: what disagrees, and what it complains of."""
     similar_incident_match: bool = True
     """Causes from what past incidents like this one turned out to be."""
 

@@ -216,6 +216,10 @@ class Service(Model):
     owner: str | None = None
     tier: str | None = None
     aliases: tuple[str, ...] = ()
+    namespace: str | None = None
+    """The Kubernetes namespace that it runs in."""
+    cluster: str | None = None
+    """The cluster that it runs in, as the kubeconfig names its context."""
 
 
 class MetricSeries(Model):
@@ -236,6 +240,18 @@ class MetricSeries(Model):
         if not self.labels:
             return self.name
         return self.name + "{" + ",".join(f"{k}={v}" for k, v in sorted(self.labels.items())) + "}"
+
+
+class KubernetesObject(Model):
+    """One object of a cluster, as `kubectl get -o json` gives it, without the values of secrets."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+    cluster: str | None = None
+    captured_at: Utc | None = None
+    """When the cluster was read."""
+    body: dict[str, Any] = Field(default_factory=dict)
 
 
 class LogEntry(Model):
@@ -266,6 +282,7 @@ class EvidenceKind(StrEnum):
     TRACES = "traces"
     RELATED_ALERTS = "related_alerts"
     SERVICE_GRAPH = "service_graph"
+    KUBERNETES_STATE = "kubernetes_state"
 
 
 class EnvelopeStatus(StrEnum):
@@ -327,6 +344,7 @@ COULD_HAVE_TOLD: dict[str, str] = {
     EvidenceKind.TRACES: "where errors start and where time is spent",
     EvidenceKind.RELATED_ALERTS: "what else fired at the same time",
     EvidenceKind.SERVICE_GRAPH: "who calls whom",
+    EvidenceKind.KUBERNETES_STATE: "what the cluster itself says of its pods, services and nodes",
 }
 
 
@@ -353,7 +371,12 @@ class Gathered(Model, Generic[Row]):
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """One gap for each source that did not answer; one if nobody could be asked."""
+        """One gap for each source that did not answer; one if nobody could be asked.
+
+        Not everybody has a cluster: that none is configured is no gap.
+        """
+        if not self.envelopes and self.kind is EvidenceKind.KUBERNETES_STATE:
+            return ()
         told = COULD_HAVE_TOLD[self.kind]
         if not self.envelopes:
             return (Gap(kind=self.kind, source=self.kind, reason="no source is configured", could_have_told=told),)
@@ -375,6 +398,7 @@ class Evidence(Model):
     traces: Gathered[Span] = Gathered(kind=EvidenceKind.TRACES)
     related_alerts: Gathered[Alert] = Gathered(kind=EvidenceKind.RELATED_ALERTS)
     service_graph: Gathered[Service] = Gathered(kind=EvidenceKind.SERVICE_GRAPH)
+    kubernetes_state: Gathered[KubernetesObject] = Gathered(kind=EvidenceKind.KUBERNETES_STATE)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -391,6 +415,7 @@ ROW_TYPES: dict[EvidenceKind, type[Model]] = {
     EvidenceKind.TRACES: Span,
     EvidenceKind.RELATED_ALERTS: Alert,
     EvidenceKind.SERVICE_GRAPH: Service,
+    EvidenceKind.KUBERNETES_STATE: KubernetesObject,
 }
 
 

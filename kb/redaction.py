@@ -23,6 +23,9 @@ _SENSITIVE_KEY = re.compile(
 )
 
 
+_REFERENCE = frozenset({"secretName", "name", "key", "optional", "items", "defaultMode"})
+
+
 def redact(text: str) -> str:
     """The text with every secret and e-mail address replaced by `[redacted]`; applying it again changes nothing."""
     if len(text) < 6:
@@ -74,11 +77,16 @@ def _redact_mapping(obj: Mapping[Any, Any]) -> dict[Any, Any]:
     for key, value in obj.items():
         if isinstance(key, str):
             shown = redact(key)
-            sensitive = key in hidden or is_sensitive_key(shown)
+            sensitive = key in hidden or (is_sensitive_key(shown) and not _names_a_secret(value))
             result[_free_key(shown, result)] = _hide_leaves(value) if sensitive else redact_value(value)
         else:
             result[key] = redact_value(value)
     return result
+
+
+def _names_a_secret(value: Any) -> bool:
+    """Whether it is Kubernetes' reference to a secret, a volume's or a variable's: the name of one is none."""
+    return isinstance(value, Mapping) and bool(value) and value.keys() <= _REFERENCE
 
 
 def _free_key(key: str, taken: Mapping[Any, Any]) -> str:

@@ -43,6 +43,7 @@ KINDS = {
     "logs": EvidenceKind.LOGS,
     "traces": EvidenceKind.TRACES,
     "related_alerts": EvidenceKind.RELATED_ALERTS,
+    "kubernetes": EvidenceKind.KUBERNETES_STATE,
 }
 """Section of `context` -> the kind of evidence it is about."""
 

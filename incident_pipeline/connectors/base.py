@@ -40,6 +40,8 @@ class Question(Model):
     focus_areas: tuple[str, ...] = ()
     projects: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Service -> repositories, applications or jobs of it."""
+    namespaces: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Cluster -> its Kubernetes namespaces that the services run in; the cluster "" is the one that is configured."""
 
 
 class Source(Protocol):

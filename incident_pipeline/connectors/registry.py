@@ -122,6 +122,7 @@ def sources_asked(scenario: Scenario) -> dict[EvidenceKind, tuple[str, ...]]:
         EvidenceKind.TRACES: context.traces.sources,
         EvidenceKind.RELATED_ALERTS: context.related_alerts.sources,
         EvidenceKind.SERVICE_GRAPH: ("catalogue",) if scenario.services_file.exists() else (),
+        EvidenceKind.KUBERNETES_STATE: context.kubernetes.sources,
     }
 
 

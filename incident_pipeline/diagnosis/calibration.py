@@ -27,7 +27,10 @@ OUT_OF_NOTHING = 6.0
 """A lead over nobody proves nothing: at most so many times what the approach itself gave."""
 GAP_COST = 5.0
 """Log-odds that all evidence together would take off; each kind that is missing takes its share."""
-_LOST = {"metrics": 0.05, "logs": 0.03, "deployments": 0.03, "code_changes": 0.02, "traces": 0.02}
+_LOST = {
+    **{"metrics": 0.05, "logs": 0.03, "deployments": 0.03, "code_changes": 0.02, "traces": 0.02},
+    "kubernetes_state": 0.0,
+}
 _LOST_AT_LEAST = 0.01
 CEILING = 0.97
 """No evidence of this kind proves a cause."""

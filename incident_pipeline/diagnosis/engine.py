@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.change_correlation import change_hypotheses
+from incident_pipeline.diagnosis.cluster_state import cluster_hypotheses
 from incident_pipeline.diagnosis.log_analysis import log_pattern_hypotheses
 from incident_pipeline.diagnosis.metric_correlation import metric_hypotheses
 from incident_pipeline.diagnosis.similar_incidents import similar_incident_hypotheses
@@ -56,6 +57,8 @@ def find_hypotheses(
         found += log_pattern_hypotheses(incident, evidence, symptoms, settings)
     if switches.metric_correlation:
         found += metric_hypotheses(incident, evidence, symptoms, settings)
+    if switches.cluster_state:
+        found += cluster_hypotheses(incident, evidence, symptoms, settings)
     if switches.change_correlation:
         found += change_hypotheses(incident, evidence, symptoms, settings)
     if switches.similar_incident_match:

@@ -27,6 +27,7 @@ _KIND_NAMES = {
     EvidenceKind.FLAG_CHANGES: "feature flags",
     EvidenceKind.RELATED_ALERTS: "related alerts",
     EvidenceKind.SERVICE_GRAPH: "service catalogue",
+    EvidenceKind.KUBERNETES_STATE: "state of the cluster",
 }
 
 

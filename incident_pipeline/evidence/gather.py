@@ -135,6 +135,7 @@ def question_for(
         focus_patterns=context.logs.focus_patterns,
         focus_areas=context.code.focus_areas,
         projects=projects.get(kind, {}),
+        namespaces=_namespaces(incident, catalogue, context.kubernetes.namespaces),
     )
 
 
@@ -160,6 +161,7 @@ def _section(kind: EvidenceKind, settings: Scenario) -> Any:
         EvidenceKind.LOGS: context.logs,
         EvidenceKind.TRACES: context.traces,
         EvidenceKind.RELATED_ALERTS: context.related_alerts,
+        EvidenceKind.KUBERNETES_STATE: context.kubernetes,
     }.get(kind)
 
 
@@ -168,6 +170,19 @@ def _services(incident: Incident, catalogue: Sequence[Service]) -> tuple[str, ..
     called = {service.name: service.depends_on for service in catalogue}
     next_ones = [name for service in incident.services for name in called.get(service, ())]
     return tuple(dict.fromkeys((*incident.services, *next_ones)))[:MAX_SERVICES]
+
+
+def _namespaces(
+    incident: Incident, catalogue: Sequence[Service], configured: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Where the services run, by cluster: as the catalogue has it, else the configured namespaces."""
+    wanted = set(_services(incident, catalogue))
+    placed: dict[str, dict[str, None]] = {}
+    for service in catalogue:
+        if service.namespace and (service.name in wanted or not wanted):
+            placed.setdefault(service.cluster or "", {})[service.namespace] = None
+    found = {cluster: tuple(names) for cluster, names in placed.items()}
+    return found or ({"": tuple(configured)} if configured else {})
 
 
 def _outcomes(

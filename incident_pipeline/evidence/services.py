@@ -30,6 +30,8 @@ def service_from(row: Any) -> Service:
         owner=one_line(fields.get("owner") or fields.get("team")),
         tier=one_line(fields.get("tier")),
         aliases=_names(fields.get("aliases")),
+        namespace=one_line(fields.get("namespace")),
+        cluster=one_line(fields.get("cluster")),
     )
 
 
@@ -91,6 +93,8 @@ def backstage_service(entity: Mapping[str, Any]) -> Service:
             "depends_on": [name.rpartition(":")[2].rpartition("/")[2] for name in wanted],
             "owner": str(spec.get("owner") or "").rpartition(":")[2].rpartition("/")[2],
             "tier": spec.get("tier") or _mapping(metadata.get("labels")).get("tier"),
+            "namespace": annotations.get("backstage.io/kubernetes-namespace"),
+            "cluster": annotations.get("backstage.io/kubernetes-cluster"),
             "aliases": [alias for alias in aliases if alias and alias != metadata.get("name")],
         }
     )

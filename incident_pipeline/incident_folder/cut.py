@@ -32,6 +32,7 @@ _TIMES = {
     EvidenceKind.LOGS: "timestamp",
     EvidenceKind.TRACES: "start",
     EvidenceKind.RELATED_ALERTS: "started_at",
+    EvidenceKind.KUBERNETES_STATE: "captured_at",
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from incident_pipeline.errors import InputError
 from incident_pipeline.evidence.envelopes import answered, gathered, unavailable
+from incident_pipeline.evidence.kubernetes_objects import kubernetes_object, snapshot_of
 from incident_pipeline.evidence.services import service_from, service_rows
 from incident_pipeline.incident_folder import rows as folder_rows
 from incident_pipeline.incident_folder.files import (
@@ -35,11 +36,13 @@ from incident_pipeline.models import (
     Alert,
     AlertStatus,
     Envelope,
+    EnvelopeStatus,
     Evidence,
     EvidenceKind,
     Gathered,
     Incident,
     IncidentStatus,
+    KubernetesObject,
     MetricSeries,
     Service,
 )
@@ -56,6 +59,7 @@ FILES: dict[EvidenceKind, str] = {
     EvidenceKind.TRACES: "traces.jsonl",
     EvidenceKind.RELATED_ALERTS: "related_alerts.json",
     EvidenceKind.SERVICE_GRAPH: "services.json",
+    EvidenceKind.KUBERNETES_STATE: "kubernetes.json",
 }
 
 _SETTLE = timedelta(minutes=1)
@@ -76,8 +80,12 @@ class Folder:
     """The clock to diagnose by: when the evidence ends, at most two hours after the last alert."""
     notes: tuple[str, ...] = ()
     """What could not be read, in sentences."""
-    kubernetes: Mapping[str, Any] | None = None
-    """`kubernetes.json` as it is."""
+
+    @property
+    def kubernetes(self) -> Mapping[str, Any] | None:
+        """The cluster as `kubernetes.json` has it; None where nothing of it was recorded."""
+        state = self.evidence.kubernetes_state
+        return None if state.status is EnvelopeStatus.UNAVAILABLE else snapshot_of(state.rows)
 
 
 def load_folder(path: Path) -> Folder:
@@ -105,8 +113,8 @@ def load_folder(path: Path) -> Folder:
         EvidenceKind.TRACES: _load(path, EvidenceKind.TRACES, lambda file: read_lines(file, folder_rows.span)),
         EvidenceKind.RELATED_ALERTS: _related_alerts(path),
         EvidenceKind.SERVICE_GRAPH: graph,
+        EvidenceKind.KUBERNETES_STATE: _load(path, EvidenceKind.KUBERNETES_STATE, _cluster),
     }
-    kubernetes, cluster_notes = _kubernetes(path)
     evidence = Evidence(**{kind.value: answer for kind, answer in answers.items()})
     found = (note for answer in answers.values() for envelope in answer.envelopes for note in _said(envelope))
     return Folder(
@@ -114,9 +122,8 @@ def load_folder(path: Path) -> Folder:
         incident=incident_from(alerts),
         alerts=alerts,
         evidence=evidence,
-        as_of=_as_of(alerts, evidence, kubernetes),
-        notes=(*alert_notes, *found, *cluster_notes),
-        kubernetes=kubernetes,
+        as_of=_as_of(alerts, evidence),
+        notes=(*alert_notes, *found),
     )
 
 
@@ -213,17 +220,15 @@ def _parsed(file: Path, rows: list[Any], parse: Callable[[Any], Any]) -> Parsed[
     return Parsed(tuple(items), notes)
 
 
-def _kubernetes(path: Path) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
-    file = find_file(path, "kubernetes.json")
-    if file is None:
-        return None, ()
-    try:
-        data = read_json(file)
-    except UnreadableFileError as error:
-        return None, (str(error),)
+def _cluster(file: Path) -> Parsed[KubernetesObject]:
+    data = read_json(file)
     if not isinstance(data, dict) or not isinstance(data.get("items"), list):
-        return None, (f"{file.name}: expected an object with a list of items",)
-    return data, ()
+        raise UnreadableFileError(f"{file.name}: expected an object with a list of items")
+    try:
+        captured = parse_moment(data.get("captured_at")) if data.get("captured_at") is not None else None
+    except ValueError:
+        captured = None
+    return _parsed(file, data["items"], lambda item: kubernetes_object(item, captured_at=captured))
 
 
 def _said(envelope: Envelope[Any]) -> tuple[str, ...]:
@@ -231,7 +236,7 @@ def _said(envelope: Envelope[Any]) -> tuple[str, ...]:
     return (envelope.error or "",) if unreadable else envelope.notes if envelope.rows else ()
 
 
-def _as_of(alerts: Sequence[Alert], evidence: Evidence, kubernetes: Mapping[str, Any] | None) -> datetime:
+def _as_of(alerts: Sequence[Alert], evidence: Evidence) -> datetime:
     last_alert = max(alert.started_at for alert in alerts)
     moments = [
         *(entry.timestamp for entry in evidence.logs.rows),
@@ -242,12 +247,7 @@ def _as_of(alerts: Sequence[Alert], evidence: Evidence, kubernetes: Mapping[str,
     samples = [series.timestamps[-1] for series in evidence.metrics.rows if series.timestamps]
     if samples:
         moments.append(parse_moment(max(samples)))
-    captured = (kubernetes or {}).get("captured_at")
-    if isinstance(captured, str | int | float):
-        try:
-            moments.append(parse_moment(captured))
-        except ValueError:
-            moments.append(last_alert)
+    moments += [one.captured_at for one in evidence.kubernetes_state.rows[:1] if one.captured_at]
     bound = last_alert + _LATEST
     sensible = [moment for moment in moments if moment <= bound]
     return max([last_alert + _SETTLE, *sensible])

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from incident_pipeline.evidence.kubernetes_objects import snapshot_of
 from incident_pipeline.incident_folder.metric_csv import write_metrics
 from incident_pipeline.models import Envelope, EnvelopeStatus, Evidence, Gathered, Incident, MetricSeries, Model
 from kb.redaction import redact_value
@@ -32,7 +33,6 @@ def write_folder(
     incident: Incident,
     evidence: Evidence,
     *,
-    kubernetes: Mapping[str, Any] | None = None,
     redacted: bool = True,
 ) -> tuple[Path, ...]:
     """Write an incident and its evidence as an incident folder; what was unavailable gets no file.
@@ -41,7 +41,6 @@ def write_folder(
         path: the folder; made where it does not exist. Evidence of an earlier export in it is removed.
         incident: its alerts become alerts.json.
         evidence: what was gathered; no rows but an answer becomes a file with no rows.
-        kubernetes: the snapshot of the cluster, as it is.
         redacted: take secrets and e-mail addresses out of every text.
 
     Returns:
@@ -63,8 +62,8 @@ def write_folder(
     if _answered(evidence.metrics):
         series = [_series(one, hide) for one in evidence.metrics.rows]
         written.append(_write(path / "metrics.csv.gz", write_metrics(series)))
-    if kubernetes is not None:
-        written.append(_write(path / "kubernetes.json.gz", _json(hide(dict(kubernetes)))))
+    if _answered(evidence.kubernetes_state):
+        written.append(_write(path / "kubernetes.json.gz", _json(hide(snapshot_of(evidence.kubernetes_state.rows)))))
     return tuple(written)
 
 

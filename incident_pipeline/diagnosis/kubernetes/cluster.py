@@ -1,0 +1,252 @@
+"""The cluster as a value that can be asked: which pods are whose, what was said of an object lately.
+
+Belongs here: indices over the objects of one snapshot. Does not belong here: what is wrong with any of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from incident_pipeline.diagnosis.kubernetes.fields import (
+    Fields,
+    fields_at,
+    moment_at,
+    number_at,
+    rows_at,
+    selects,
+    text_at,
+)
+from incident_pipeline.models import Evidence, Incident, KubernetesObject, LogEntry
+
+RECENT = timedelta(hours=1)
+"""What was last seen longer before the incident is old noise."""
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the cluster said of one object."""
+
+    kind: str
+    name: str
+    namespace: str
+    reason: str
+    message: str
+    warning: bool
+    first: datetime | None
+    last: datetime | None
+    count: int
+
+
+@dataclass(frozen=True)
+class App:
+    """A workload with its pods and its services; the name is the workload's, or the service's where it has none."""
+
+    name: str
+    namespace: str
+    workload: Fields
+    kind: str
+    pods: tuple[Fields, ...] = ()
+    services: tuple[Fields, ...] = ()
+
+    @property
+    def template(self) -> Fields:
+        """The pod template's spec; that of a pod where the workload gives none."""
+        spec = fields_at(self.workload, "spec", "template", "spec")
+        return spec or (fields_at(self.pods[0], "spec") if self.pods else {})
+
+    @property
+    def labels(self) -> Fields:
+        """The labels of its pods."""
+        labels = fields_at(self.workload, "spec", "template", "metadata", "labels")
+        return labels or (fields_at(self.pods[0], "metadata", "labels") if self.pods else {})
+
+    @property
+    def containers(self) -> list[Fields]:
+        """The containers of the template."""
+        return rows_at(self.template, "containers")
+
+    @property
+    def wanted(self) -> int:
+        """How many replicas it should have."""
+        found = number_at(self.workload, "spec", "replicas")
+        return found if found is not None else len(self.pods)
+
+    @property
+    def ready(self) -> int:
+        """How many of its pods are ready."""
+        return sum(is_ready(pod) for pod in self.pods)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One snapshot, with the alerts and logs that go with it."""
+
+    objects: tuple[KubernetesObject, ...]
+    since: datetime
+    """Before this, an event is old."""
+    logs: Mapping[str, Sequence[LogEntry]] = field(default_factory=dict)
+    """Service -> its lines since then."""
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[KubernetesObject]]:
+        """The objects of each kind."""
+        found: dict[str, list[KubernetesObject]] = defaultdict(list)
+        for one in self.objects:
+            found[one.kind].append(one)
+        return found
+
+    def bodies(self, kind: str) -> list[Fields]:
+        """The objects of one kind as they are."""
+        return [one.body for one in self.by_kind.get(kind, ())]
+
+    def knows(self, kind: str) -> bool:
+        """Whether any object of that kind was read: only then does the absence of one say something."""
+        return kind in self.by_kind
+
+    def named(self, kind: str, name: str, namespace: str | None = None) -> Fields | None:
+        """One object; None where it does not exist."""
+        found = self._named.get((kind, name), ())
+        return next((one.body for one in found if namespace is None or one.namespace in (namespace, None)), None)
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, str], list[KubernetesObject]]:
+        found: dict[tuple[str, str], list[KubernetesObject]] = defaultdict(list)
+        for one in self.objects:
+            if one.kind != "Event":
+                found[one.kind, one.name].append(one)
+        return found
+
+    @cached_property
+    def apps(self) -> tuple[App, ...]:
+        """Every workload outside the system's own namespaces, in order of name."""
+        services = self.bodies("Service")
+        pods = _pods_by_namespace(self.bodies("Pod"))
+        found = [
+            _app_of(one, pods.get(one.namespace or "", ()), services)
+            for kind in WORKLOADS
+            for one in self.by_kind.get(kind, ())
+            if one.namespace not in _SYSTEM
+        ]
+        return tuple(sorted(found, key=lambda app: (app.namespace, app.name)))
+
+    @cached_property
+    def _apps_by_name(self) -> dict[tuple[str, str], App]:
+        return {(app.namespace, app.name): app for app in self.apps}
+
+    def app(self, name: str, namespace: str | None = None) -> App | None:
+        """The app of that name."""
+        if namespace is not None:
+            return self._apps_by_name.get((namespace, name))
+        return next((app for app in self.apps if app.name == name), None)
+
+    def app_of_service(self, service: Fields) -> App | None:
+        """Whose service it is: the app that it selects, else the one of its name."""
+        name, namespace = name_of(service), namespace_of(service)
+        selector = fields_at(service, "spec", "selector")
+        own = self.app(name, namespace)
+        if own is not None:
+            return own
+        return next((a for a in self.apps if a.namespace == namespace and selects(selector, a.labels)), None)
+
+    @cached_property
+    def events(self) -> dict[tuple[str, str], list[Event]]:
+        """Recent events of each object (kind, name), oldest first."""
+        found: dict[tuple[str, str], list[Event]] = defaultdict(list)
+        for body in self.bodies("Event"):
+            event = _event(body)
+            if event.last is None or event.last >= self.since:
+                found[event.kind, event.name].append(event)
+        for events in found.values():
+            events.sort(key=lambda event: (event.last is not None, event.last or self.since))
+        return found
+
+    def events_of(self, kind: str, body: Fields, *reasons: str) -> list[Event]:
+        """Recent events of one object, of these reasons where any are given."""
+        found = self.events.get((kind, name_of(body)), [])
+        return [event for event in found if not reasons or event.reason in reasons]
+
+    @cached_property
+    def nodes(self) -> list[Fields]:
+        """The nodes, in order of name."""
+        return sorted(self.bodies("Node"), key=name_of)
+
+
+def cluster_of(incident: Incident, evidence: Evidence) -> Cluster:
+    """The snapshot of an incident's evidence; what is older than an hour before the first alert is left aside."""
+    objects = evidence.kubernetes_state.rows
+    since = incident.started_at - RECENT
+    logs: dict[str, list[LogEntry]] = defaultdict(list)
+    for entry in evidence.logs.rows:
+        if entry.service and entry.timestamp >= since:
+            logs[entry.service].append(entry)
+    return Cluster(tuple(objects), since, logs)
+
+
+def name_of(body: Fields) -> str:
+    """The object's name."""
+    return text_at(body, "metadata", "name")
+
+
+def namespace_of(body: Fields) -> str:
+    """The object's namespace."""
+    return text_at(body, "metadata", "namespace")
+
+
+def is_ready(pod: Fields) -> bool:
+    """Whether the pod takes requests, by its Ready condition, else by its containers."""
+    condition = condition_of(pod, "Ready")
+    if condition:
+        return condition.get("status") == "True"
+    statuses = rows_at(pod, "status", "containerStatuses")
+    return bool(statuses) and all(one.get("ready") is True for one in statuses)
+
+
+def condition_of(body: Fields, kind: str) -> Fields:
+    """The condition of that type; empty where there is none."""
+    return next((one for one in rows_at(body, "status", "conditions") if one.get("type") == kind), {})
+
+
+def _pods_by_namespace(pods: Iterable[Fields]) -> dict[str, list[Fields]]:
+    found: dict[str, list[Fields]] = defaultdict(list)
+    for pod in pods:
+        if text_at(pod, "status", "phase") != "Succeeded":
+            found[namespace_of(pod)].append(pod)
+    return found
+
+
+def _app_of(one: KubernetesObject, pods: Sequence[Fields], services: Sequence[Fields]) -> App:
+    namespace = one.namespace or ""
+    labels = fields_at(one.body, "spec", "template", "metadata", "labels")
+    selector = fields_at(one.body, "spec", "selector", "matchLabels") or labels
+    own = tuple(pod for pod in pods if selects(selector, fields_at(pod, "metadata", "labels")))
+    reached = tuple(
+        service
+        for service in services
+        if namespace_of(service) == namespace
+        and (name_of(service) == one.name or selects(fields_at(service, "spec", "selector"), labels))
+    )
+    return App(one.name, namespace, one.body, one.kind, own, reached)
+
+
+def _event(body: Fields) -> Event:
+    involved = fields_at(body, "involvedObject") or fields_at(body, "regarding")
+    first = moment_at(body, "firstTimestamp") or moment_at(body, "eventTime")
+    last = moment_at(body, "lastTimestamp") or moment_at(body, "series", "lastObservedTime")
+    count = number_at(body, "count") or number_at(body, "series", "count") or 1
+    return Event(
+        kind=text_at(involved, "kind"),
+        name=text_at(involved, "name"),
+        namespace=text_at(involved, "namespace"),
+        reason=text_at(body, "reason"),
+        message=(text_at(body, "message") or text_at(body, "note"))[:4_000],
+        warning=text_at(body, "type") == "Warning",
+        first=first or last,
+        last=last or first,
+        count=count,
+    )
