@@ -12,7 +12,9 @@ from assets.dead_runs import end_dead_runs
 from assets.jobs import close_out, index_knowledge_base, respond
 from assets.partitions import incident_partitions
 from assets.resources import Responder
-from incident_pipeline.intake.dispatch import CLAIM_TAG, run_tags, take_claims
+from incident_pipeline.communication.speaker import Speaker, stands_in
+from incident_pipeline.communication.telling import report_failed_run
+from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
 from incident_pipeline.memory import sources_state
 from incident_pipeline.storage.claims import Claim
@@ -89,14 +91,31 @@ def knowledge_base_sources(context: dg.SensorEvaluationContext, responder: Respo
 
 @dg.run_failure_sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
 def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> None:
-    """The responder itself has failed: the claim goes back, and the inbox keeps it where `incidents list` shows it."""
+    """The responder itself has failed: the claim goes back, and people are told that nobody looks into it yet."""
     run = context.dagster_run
     application = responder.application
     try:
+        error = context.failure_event.message or "the run failed"
         if claim := run.tags.get(CLAIM_TAG):
-            application.inbox.finish(claim, responder.now(), succeeded=False, error=context.failure_event.message)
+            application.inbox.finish(claim, responder.now(), succeeded=False, error=error)
+        report_failed_run(
+            application, run.tags.get("dagster/partition"), run.tags.get(ATTEMPT_TAG), error, responder.now()
+        )
     finally:
         application.close()
 
 
-all_sensors = [alerts_and_resolutions, polled_alerts, dead_runs, knowledge_base_sources, failed_runs]
+@dg.sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def messages(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SkipReason:  # noqa: ARG001
+    """Tells people what is new while the receiver, which otherwise does, gives no sign of life."""
+    application, now = responder.application, responder.now()
+    try:
+        if not stands_in(application, now):
+            return dg.SkipReason("the receiver tells people")
+        out = Speaker(application, watches="receiver", now=responder.now).speak()
+    finally:
+        application.close()
+    return dg.SkipReason(f"{out} messages sent")
+
+
+all_sensors = [alerts_and_resolutions, polled_alerts, dead_runs, knowledge_base_sources, failed_runs, messages]

@@ -264,6 +264,8 @@ class Communication(Section):
 
     slack_channel: str | None = None
     """Where status updates are posted."""
+    test_channel: str | None = None
+    """Where Slack messages go instead while `remediation.shadow` is on; nothing: nowhere."""
     status_page: bool = False
     """Whether an update of the public status page is proposed."""
     stakeholder_notify: bool = False

@@ -23,9 +23,7 @@ Verdict = tuple[str, str]
 ACTIVE: Verdict = ("active", "")
 
 NOT_YET: dict[str, str] = {
-    "remediation.communication.slack_channel": "updates are stored and shown; posting to Slack is not connected yet",
     "remediation.approvers": "approvals are not taken yet",
-    "remediation.shadow": "nobody is told anything yet, with it or without it",
 }
 """Keys that are read and checked and that nothing uses yet; `*` is any one name."""
 
@@ -86,8 +84,17 @@ def facts_of(scenario: Scenario) -> Facts:
         for kind, sources in build_sources(scenario).items()
     }
     absent = frozenset(path for path in _named_paths(scenario) if not path.exists())
-    used = frozenset(name for sources in asked.values() for source in sources for name in _connections_of(source))
-    return Facts(asked, frozenset(connector_names()), frozenset(BUILT_IN), used, services, absent)
+    used = {name for sources in asked.values() for source in sources for name in _connections_of(source)}
+    media = frozenset(_media_of(scenario))
+    connectors = frozenset(connector_names()) | media
+    return Facts(asked, connectors, frozenset(BUILT_IN), frozenset(used) | media, services, absent)
+
+
+def _media_of(scenario: Scenario) -> Iterator[str]:
+    """The connections through which people are told something."""
+    named = scenario.remediation.communication
+    if named.slack_channel or named.test_channel:
+        yield "slack"
 
 
 def _connections_of(source: str) -> Iterator[str]:
@@ -221,6 +228,25 @@ def _templates(_names: Sequence[str], value: Any, _scenario: Scenario, facts: Fa
     return ("off", "there is no such folder: the built-in templates") if value in facts.absent else ACTIVE
 
 
+def _remediation(names: Sequence[str], value: Any, scenario: Scenario, _facts: Facts) -> Verdict:
+    if names[1] != "communication" or not value:
+        return ACTIVE
+    if names[2] in ("slack_channel", "test_channel"):
+        return _channel(names[2], scenario)
+    return ACTIVE
+
+
+def _channel(key: str, scenario: Scenario) -> Verdict:
+    shadow, test = scenario.remediation.shadow, scenario.remediation.communication.test_channel
+    if key == "test_channel" and not shadow:
+        return "off", "remediation.shadow is off"
+    if key == "slack_channel" and shadow:
+        return "off", f"in shadow {f'messages go to {test}' if test else 'messages are stored and not sent'}"
+    keys, connection = scenario.alerts.sources.get("slack"), scenario.connections.get("slack")
+    has_token = (connection and connection.token) or (keys and (keys.token or keys.api_key))
+    return ACTIVE if has_token else ("incomplete", "connections.slack.token is not set, so nothing can be posted")
+
+
 def _receiver(names: Sequence[str], value: Any, scenario: Scenario, _facts: Facts) -> Verdict:
     loopback = scenario.receiver.host in ("127.0.0.1", "::1", "localhost")
     if names[1] == "host" and not loopback and not scenario.receiver.tokens:
@@ -235,6 +261,7 @@ _RULES: dict[str, Callable[[Sequence[str], Any, Scenario, Facts], Verdict]] = {
     "context": _context,
     "connections": _connections,
     "receiver": _receiver,
+    "remediation": _remediation,
     "knowledge_base": _knowledge_base,
     "services_file": _catalogue,
     "templates_dir": _templates,

@@ -1,8 +1,8 @@
 """Slack: what is said in the incidents' channel, as alerts; messages that are posted and kept up to date.
 
 Methods (https://api.slack.com/methods): conversations.list, .history (newest first, without replies), .replies,
-chat.postMessage, chat.update, chat.getPermalink. Scopes: channels:read, channels:history (groups:* for private
-channels), chat:write; the bot has to be in the channel.
+chat.postMessage, .postEphemeral, .update, .getPermalink. Scopes: channels:read, channels:history (groups:* for
+private channels), chat:write; the bot has to be in the channel.
 Failures are HTTP 200 with `ok: false`; 429 alone is a status, with Retry-After. A message's `ts` is a text and an
 identity, never a number. Posting has no protection against doing it twice: a message carries a key in its metadata, by
 which `find` sees whether a post that timed out has happened.
@@ -21,7 +21,7 @@ from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, collect, mapped
 from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.connectors.slack_messages import alert_from_message
-from incident_pipeline.errors import PermanentSourceError
+from incident_pipeline.errors import PermanentSourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Alert, Envelope, EvidenceKind
 from incident_pipeline.moments import format_moment, parse_moment
@@ -30,6 +30,8 @@ URL = "https://slack.com/api"
 PAGE = 200
 OVERLAP = timedelta(minutes=2)
 FIRST_POLL = timedelta(hours=1)
+MOST_SEARCHED = 5_000
+"""Messages among which one of ours is looked for, from when it may have been posted."""
 METADATA = "incident_pipeline"
 
 _PASSES = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
@@ -127,8 +129,23 @@ class Slack:
         body = {"channel": posted.channel, "ts": posted.ts, "text": text, **({"blocks": blocks} if blocks else {})}
         await self._call("chat.update", body, Deadline(seconds), json=True, retry=True)
 
-    async def find(self, channel: str, key: str, thread_ts: str | None = None, seconds: float = 8.0) -> Posted | None:
-        """Our message with this key, in a thread or among the channel's newest; None where there is none.
+    async def find(
+        self,
+        channel: str,
+        key: str,
+        thread_ts: str | None = None,
+        *,
+        since: datetime | None = None,
+        seconds: float = 8.0,
+    ) -> Posted | None:
+        """Our message with this key, in a thread or in the channel; None where there is none.
+
+        Args:
+            channel: its name or id.
+            key: what it was posted with.
+            thread_ts: of the message in whose thread it would be.
+            since: when it cannot have been posted before; None: among the newest messages.
+            seconds: how long it may take.
 
         Raises:
             SourceError: it did not answer.
@@ -141,12 +158,24 @@ class Slack:
             "limit": PAGE,
             "include_all_metadata": "true",
             **({"ts": thread_ts} if thread_ts else {}),
+            **({"oldest": _ts(since - OVERLAP)} if since else {}),
         }
-        found = await collect(self._pages(method, form, deadline), deadline, PAGE)
+        found = await collect(self._pages(method, form, deadline), deadline, MOST_SEARCHED if since else PAGE)
         for message in found.rows:
             if at(message, "metadata", "event_payload", "key") == key:
                 return Posted(place, str(at(message, "ts")))
+        if since and (found.partial or found.truncated):
+            raise TransientSourceError(f"slack has more messages in {channel} than could be looked through")
         return None
+
+    async def whisper(self, channel: str, user: str, text: str, seconds: float = 4.0) -> None:
+        """Say something that one person alone sees; it is gone when they look away.
+
+        Raises:
+            SourceError: it was refused, or nobody knows whether it was shown.
+        """
+        body = {"channel": channel, "user": user, "text": text}
+        await self._call("chat.postEphemeral", body, Deadline(seconds), json=True)
 
     async def permalink(self, posted: Posted, seconds: float = 8.0) -> str:
         """The address of a message.

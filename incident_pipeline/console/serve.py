@@ -1,4 +1,7 @@
-"""The receiver's process: `python -m incident_pipeline.console.serve`; `incident-pipeline up` starts it."""
+"""The receiver's process: `python -m incident_pipeline.console.serve`; `incident-pipeline up` starts it.
+
+Three things live in it: webhooks, the launching of runs, and telling people what is new.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from functools import partial
 import uvicorn
 
 from incident_pipeline.application import Application
+from incident_pipeline.communication.speaker import Speaker
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import post_json
 from incident_pipeline.console.kb_pages import routes
@@ -19,7 +23,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def main() -> None:
-    """Serve until SIGTERM; launch runs through the web server whenever alerts came."""
+    """Serve until SIGTERM; launch runs through the web server whenever alerts came; tell people of what they find."""
     parser = argparse.ArgumentParser(description="Receives alerts and has their incidents diagnosed.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3001)
@@ -37,11 +41,14 @@ def main() -> None:
     if options.host in LOOPBACK:
         # the pages ask for no token: they are for people on this machine
         receiver.router.routes.extend(routes(lambda: application.knowledge_base))
+    speaker = Speaker(application, watches="daemon")
     dispatcher.start()
+    speaker.start()
     try:
         uvicorn.run(receiver, host=options.host, port=options.port, log_level="warning", access_log=False)
     finally:
         dispatcher.stop()
+        speaker.stop()
         application.close()
 
 

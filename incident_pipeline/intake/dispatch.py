@@ -22,6 +22,7 @@ LEASE = timedelta(seconds=90)
 PAUSE_SECONDS = 0.2
 CLAIM_TAG = "incident_pipeline/claim"
 """The run tag that says which claim on an incident the run works for."""
+ATTEMPT_TAG = "incident_pipeline/attempt"
 REST = timedelta(seconds=5)
 """After a launch that failed: the sensors do the work in the meantime."""
 PRIORITIES = {"P1": 50, "P2": 40, "P3": 30, "P4": 20, "P5": 10}
@@ -42,7 +43,7 @@ def run_tags(claim: Claim) -> dict[str, str]:
     return {
         CLAIM_TAG: claim.claim_id,
         "incident_pipeline/reason": claim.reason[:200],
-        "incident_pipeline/attempt": str(claim.attempt),
+        ATTEMPT_TAG: str(claim.attempt),
         "dagster/priority": str(PRIORITIES.get(claim.severity, 0)),
     }
 

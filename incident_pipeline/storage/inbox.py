@@ -5,8 +5,8 @@
                          +------ due again <--------------+
 
 Belongs here: opening it. Its parts are `intake.py` (accept, group), `claims.py`, `decisions.py` (what people do),
-`inbox_records.py` (reading) and `inbox_retention.py` (forgetting); the tables are in `inbox_schema.py`, what differs
-between databases in `database.py`.
+`outbox.py` (what people are told), `inbox_records.py` (reading) and `inbox_retention.py` (forgetting); the tables are
+in `inbox_schema.py` and `outbox_schema.py`, what differs between databases in `database.py`.
 Every method is one transaction, and every method that needs to know the time is told it.
 """
 
@@ -22,11 +22,12 @@ from incident_pipeline.storage.inbox_records import Event, InboxState, IncidentR
 from incident_pipeline.storage.inbox_retention import Retention
 from incident_pipeline.storage.inbox_schema import is_current, migrate
 from incident_pipeline.storage.intake import GroupingResult, Intake
+from incident_pipeline.storage.outbox import Outbox
 
 __all__ = ["Claim", "Event", "GroupingResult", "Inbox", "InboxState", "IncidentRecord", "Signature"]
 
 
-class Inbox(Intake, Claims, Decisions, Records, Retention):
+class Inbox(Intake, Claims, Decisions, Records, Retention, Outbox):
     """Safe to share between threads; any number of processes may open the same one."""
 
     @classmethod

@@ -186,14 +186,7 @@ class Records(InboxBase):
             upsert(connection, runs, [{"run_id": run_id, "incident_id": incident_id, "at": at}])
             if row["diagnosed_at"] is None and row["replayed_from"] is None:
                 count_first_update(connection, at - row["received_at"])
-
-    def record_thread(self, incident_id: str, channel: str, thread_ts: str, now: datetime) -> None:
-        """Remember where the incident is talked about."""
-        with self._database.write() as connection:
-            incident_row(connection, incident_id)
-            values = {"slack_channel": channel, "slack_thread_ts": thread_ts}
-            connection.execute(incidents.update().where(incidents.c.incident_id == incident_id).values(values))
-            note(connection, stamp(now), "thread_opened", incident_id, channel=channel)
+            note(connection, at, "diagnosed", incident_id, cause=cause, confidence=confidence)
 
     def record_signature(self, incident_id: str, signature: Any, now: datetime) -> None:
         """Remember what an incident looked like, for the ones to come; any JSON value."""

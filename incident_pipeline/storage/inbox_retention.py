@@ -15,7 +15,6 @@ from incident_pipeline.storage.inbox_base import ENDED, InboxBase, batches, note
 from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, claims, incidents, metadata
 
 OVER = (*ENDED, IncidentStatus.MERGED.value)
-_OF_AN_INCIDENT = [table for table in metadata.sorted_tables if "incident_id" in table.columns]
 
 
 class Retention(InboxBase):
@@ -51,8 +50,10 @@ class Retention(InboxBase):
 
     def forget(self, incident_ids: Iterable[str], now: datetime) -> None:
         """Remove incidents with all that belongs to them, alerts and what people did too; that it was done stays."""
+        # asked now, not on import: the tables of every part of the inbox are known by then
+        of_an_incident = [table for table in metadata.sorted_tables if "incident_id" in table.columns]
         for some in batches(incident_ids):
             with self._database.write() as connection:
-                for table in _OF_AN_INCIDENT:
+                for table in of_an_incident:
                     connection.execute(table.delete().where(table.c.incident_id.in_(some)))
                 note(connection, stamp(now), "incidents_forgotten", None, incidents=some)

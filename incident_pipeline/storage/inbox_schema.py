@@ -17,7 +17,8 @@ from incident_pipeline.errors import StoreError
 metadata = sa.MetaData()
 
 
-def _moment(name: str, nullable: bool = True) -> sa.Column[float]:
+def moment_column(name: str, nullable: bool = True) -> sa.Column[float]:
+    """A column of seconds since 1970."""
     return sa.Column(name, sa.Double(), nullable=nullable)
 
 
@@ -42,9 +43,9 @@ alerts = sa.Table(
     sa.Column("service", sa.Text),
     sa.Column("environment", sa.Text),
     sa.Column("labels", sa.Text, nullable=False),
-    _moment("started_at", nullable=False),
-    _moment("received_at", nullable=False),
-    _moment("resolved_at"),
+    moment_column("started_at", nullable=False),
+    moment_column("received_at", nullable=False),
+    moment_column("resolved_at"),
     sa.Column("url", sa.Text),
     sa.Column("raw", sa.Text),
     sa.Column("deliveries", sa.Integer, nullable=False),
@@ -73,31 +74,31 @@ incidents = sa.Table(
     sa.Column("replayed_from", sa.Text),
     sa.Column("slack_channel", sa.Text),
     sa.Column("slack_thread_ts", sa.Text),
-    _moment("started_at", nullable=False),
-    _moment("last_alert_at", nullable=False),
-    _moment("received_at", nullable=False),
-    _moment("newest_received_at", nullable=False),
-    _moment("acknowledged_at"),
-    _moment("mitigated_at"),
-    _moment("resolved_at"),
-    _moment("closed_out_at"),
-    _moment("muted_until"),
+    moment_column("started_at", nullable=False),
+    moment_column("last_alert_at", nullable=False),
+    moment_column("received_at", nullable=False),
+    moment_column("newest_received_at", nullable=False),
+    moment_column("acknowledged_at"),
+    moment_column("mitigated_at"),
+    moment_column("resolved_at"),
+    moment_column("closed_out_at"),
+    moment_column("muted_until"),
     # work that waits
-    _moment("due_at"),
-    _moment("due_since"),
+    moment_column("due_at"),
+    moment_column("due_since"),
     sa.Column("due_job", sa.String(16)),
     sa.Column("due_reason", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("losses", sa.Integer, nullable=False),
     sa.Column("repeats", sa.Integer, nullable=False),
-    _moment("last_claimed_at"),
-    _moment("responded_at"),
-    _moment("failed_at"),
+    moment_column("last_claimed_at"),
+    moment_column("responded_at"),
+    moment_column("failed_at"),
     sa.Column("failure", sa.Text),
     # the newest diagnosis
-    _moment("diagnosed_at"),
-    _moment("last_diagnosed_at"),
+    moment_column("diagnosed_at"),
+    moment_column("last_diagnosed_at"),
     sa.Column("cause", sa.Text),
     sa.Column("confidence", sa.Double()),
     sa.Column("category", sa.String(40)),
@@ -115,7 +116,7 @@ alert_keys = sa.Table(
     sa.Column("source_id", sa.Text, nullable=False),
     sa.Column("incident_id", sa.String(128), nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
-    _moment("at", nullable=False),
+    moment_column("at", nullable=False),
 )
 sa.Index("alert_keys_by_incident", alert_keys.c.incident_id)
 sa.Index("alert_keys_by_source_id", alert_keys.c.source_id)
@@ -128,8 +129,8 @@ tracks = sa.Table(
     sa.Column("environment", sa.Text, primary_key=True),
     # the wording of alerts without a service; empty where there is one
     sa.Column("wording", sa.Text, primary_key=True),
-    _moment("onset", nullable=False),
-    _moment("last", nullable=False),
+    moment_column("onset", nullable=False),
+    moment_column("last", nullable=False),
     sa.Column("alerts", sa.Integer, nullable=False),
 )
 
@@ -146,9 +147,9 @@ claims = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("run_id", sa.String(64)),
     sa.Column("error", sa.Text),
-    _moment("claimed_at", nullable=False),
-    _moment("lease_until", nullable=False),
-    _moment("finished_at"),
+    moment_column("claimed_at", nullable=False),
+    moment_column("lease_until", nullable=False),
+    moment_column("finished_at"),
 )
 sa.Index("claims_by_incident", claims.c.incident_id)
 sa.Index("claims_by_time", claims.c.claimed_at)
@@ -165,7 +166,7 @@ runs = sa.Table(
     metadata,
     sa.Column("run_id", sa.String(64), primary_key=True),
     sa.Column("incident_id", sa.String(128), nullable=False),
-    _moment("at", nullable=False),
+    moment_column("at", nullable=False),
 )
 sa.Index("runs_by_incident", runs.c.incident_id)
 
@@ -173,7 +174,7 @@ events = sa.Table(
     "events",
     metadata,
     sa.Column("event_id", sa.Integer, primary_key=True),
-    _moment("at", nullable=False),
+    moment_column("at", nullable=False),
     sa.Column("incident_id", sa.String(128)),
     sa.Column("kind", sa.String(40), nullable=False),
     sa.Column("who", sa.Text, nullable=False),
@@ -189,21 +190,21 @@ mutes = sa.Table(
     sa.Column("pattern", sa.Text),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
-    _moment("created_at", nullable=False),
-    _moment("until", nullable=False),
+    moment_column("created_at", nullable=False),
+    moment_column("until", nullable=False),
 )
 
 signatures = sa.Table(
     "signatures",
     metadata,
     sa.Column("incident_id", sa.String(128), primary_key=True),
-    _moment("started_at", nullable=False),
-    _moment("recorded_at", nullable=False),
+    moment_column("started_at", nullable=False),
+    moment_column("recorded_at", nullable=False),
     sa.Column("signature", sa.Text, nullable=False),
 )
 
 heartbeats = sa.Table(
-    "heartbeats", metadata, sa.Column("name", sa.String(80), primary_key=True), _moment("at", nullable=False)
+    "heartbeats", metadata, sa.Column("name", sa.String(80), primary_key=True), moment_column("at", nullable=False)
 )
 
 counters = sa.Table(
@@ -219,7 +220,17 @@ def create_tables(connection: sa.Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {"0001_create_tables": create_tables}
+def create_outbox(connection: sa.Connection) -> None:
+    """0002: what people are told; of what happened before, nobody is told afterwards."""
+    metadata.create_all(connection)
+    newest = connection.execute(sa.select(sa.func.max(events.c.event_id))).scalar()
+    connection.execute(counters.insert().values(name="told_up_to", value=newest or 0))
+
+
+MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {
+    "0001_create_tables": create_tables,
+    "0002_create_outbox": create_outbox,
+}
 
 
 def is_current(connection: sa.Connection) -> bool:

@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from incident_pipeline.communication.delivery import Delivery
+from incident_pipeline.communication.telling import tell
 from incident_pipeline.config import AlertSource, Connection
 from incident_pipeline.connectors import github, slack
 from incident_pipeline.models import AlertStatus, EvidenceKind, Window
 from tests.connectors.questions import fetch, question, settings_for
 from tests.integration.peers import free_port, program, running
 from tests.shared_data import shared_path
+from tests.unit.communication.newsroom import Newsroom
 
 BOT = Connection(token="xoxb-incident")  # noqa: S106
 
@@ -90,6 +94,47 @@ def test_commits_of_a_repository_that_changes(servers: tuple[str, str]) -> None:
     change = got.rows[0]
     assert (change.service, change.repository) == ("checkout", "octocat/checkout")
     assert "config/pool.yaml" in {file for row in got.rows for file in row.files}
+
+
+def test_an_incident_is_told_once_in_a_channel_that_a_server_keeps(servers: tuple[str, str], tmp_path: Path) -> None:
+    connections = {"slack": {"url": servers[0], "token": "xoxb-incident"}}
+    room = Newsroom(tmp_path, communication={"slack_channel": "#general"}, connections=connections)
+    room.now = datetime.now(UTC)
+    room.diagnosed(text="### Summary\nPayments *fail*")
+    tell(room.application, room.now)
+    # the process that took the header dies after it was posted: only its lease is left
+    taken = room.inbox.take(room.now, timedelta(seconds=1))
+    assert taken is not None
+    settings = settings_for("slack", connection=Connection(url=servers[0], token="xoxb-incident"))  # noqa: S106
+
+    async def post() -> None:
+        one = slack.build(settings)
+        await one.post("#general", str(taken.content["text"]), key=taken.key)
+        await one.close()
+
+    asyncio.run(post())
+    delivery = Delivery(room.inbox, room.scenario, lambda: datetime.now(UTC) + timedelta(minutes=2))
+    assert delivery.deliver() == 2
+    room.inbox.acknowledge(room.incident_id, "jo", room.now)
+    tell(room.application, room.now)
+    assert delivery.deliver() == 1
+    shown = ask(servers[0], "conversations.history", channel=channel_of(room))
+    assert len(shown) == 1
+    assert "Acknowledged by jo" in shown[0]["text"]
+    thread = ask(servers[0], "conversations.replies", channel=channel_of(room), ts=shown[0]["ts"])
+    assert [m["text"] for m in thread if m["ts"] != shown[0]["ts"]] == ["Summary\n\nPayments fail"]
+
+
+def channel_of(room: Newsroom) -> str:
+    return str(room.inbox.incident(room.incident_id).slack_channel)
+
+
+def ask(url: str, method: str, **form: str) -> list[dict[str, Any]]:
+    headers = {"Authorization": "Bearer xoxb-incident"}
+    request = urllib.request.Request(f"{url}/{method}", urlencode(form).encode(), headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        found: list[dict[str, Any]] = json.load(answer)["messages"]
+    return found
 
 
 def put(url: str, body: dict[str, Any]) -> None:

@@ -1,0 +1,199 @@
+"""What an incident looks like in Slack: the message that stands for it, and the replies in its thread.
+
+Belongs here: choosing what is said, and the buttons. Does not belong here: the form of the text (the templates), how
+Markdown becomes blocks (`rich_text.py`), and sending.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from incident_pipeline.communication.news import TOLD_STATES, News
+from incident_pipeline.communication.rich_text import Block, plain_text, rich_text
+from incident_pipeline.documents.escape import clean, code, markdown
+from incident_pipeline.documents.render import render
+from incident_pipeline.documents.summary import began_at
+from incident_pipeline.documents.wording import listed, percent
+from incident_pipeline.models import (
+    ActionState,
+    Diagnosis,
+    Incident,
+    IncidentStatus,
+    Remediation,
+    RemediationAction,
+    Risk,
+    Symptoms,
+)
+from incident_pipeline.remediation.proposals import WORTH_RECOMMENDING
+
+HEADER_TEMPLATE = "slack_header.md.j2"
+APPROVE, REJECT, RESOLVE, ACKNOWLEDGE = "approve", "reject", "resolve", "acknowledge"
+_ACTIONS_SHOWN = 3
+_MARKS = {
+    IncidentStatus.MITIGATING: "🟠",
+    IncidentStatus.MONITORING: "🟡",
+    IncidentStatus.RESOLVED: "✅",
+    IncidentStatus.CLOSED: "✅",
+    IncidentStatus.MERGED: "🔀",
+}
+_DECIDED_MARKS = {
+    ActionState.APPROVED: "👍",
+    ActionState.REJECTED: "👎",
+    ActionState.DONE: "✅",
+    ActionState.FAILED: "❌",
+    ActionState.UNKNOWN: "❓",
+}
+_OVER = {IncidentStatus.RESOLVED, IncidentStatus.CLOSED, IncidentStatus.MERGED}
+
+
+class Decision(NamedTuple):
+    """What is on record about an action: who decided."""
+
+    action_id: str
+    who: str
+    digest: str = ""
+    """What exactly is decided on; goes with the button, so that an approval of another plan is void."""
+
+
+class Known(NamedTuple):
+    """What is known of an incident, as far as it is shown."""
+
+    incident: Incident
+    diagnosis: Diagnosis | None = None
+    symptoms: Symptoms | None = None
+    remediation: Remediation | None = None
+    acknowledged_by: str = ""
+    resolved_by: str = ""
+    decisions: tuple[Decision, ...] = ()
+
+
+def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
+    """The message that stands for the incident: blocks, and the text beside them.
+
+    Raises:
+        ConfigurationError: the user's template is wrong.
+    """
+    text = render(HEADER_TEMPLATE, _context(known), templates)
+    blocks = rich_text(text)
+    if known.incident.status not in _OVER:
+        for action in _to_be_decided(known.remediation):
+            blocks += _proposal(known, action)
+        blocks.append(_handles(known))
+    return {"text": plain_text(text), "blocks": blocks, "about": "header"}
+
+
+def reply(text: str, about: str) -> dict[str, Any]:
+    """A reply in the thread, from Markdown.
+
+    Args:
+        text: the Markdown.
+        about: a few words for the timeline.
+    """
+    return {"text": plain_text(text), "blocks": rich_text(text), "about": clean(about, 200)}
+
+
+def what_changed(found: Sequence[News], who: str = "") -> str:
+    """News as Markdown; empty for a first update, which needs no explanation."""
+    lines = [line.text for line in found if line.kind != "new"]
+    by = f" ({markdown(who, 60)})" if who else ""
+    return "".join(f"- {markdown(line, 300)}{by}\n" for line in lines)
+
+
+def _context(known: Known) -> dict[str, Any]:
+    incident = known.incident
+    since = began_at(incident, known.symptoms or Symptoms(), known.diagnosis or Diagnosis(summary=""))
+    primary = known.diagnosis.primary if known.diagnosis else None
+    return {
+        "mark": _MARKS.get(incident.status, "🚨"),
+        "title": markdown(incident.title, 150) or "untitled",
+        "severity": incident.severity.value,
+        "status": incident.status.value.capitalize(),
+        "since": f"{since:%Y-%m-%d %H:%M}",
+        "services": listed([markdown(name, 60) for name in incident.services][:6]) or "service not known",
+        "cause": _cause(known.diagnosis),
+        "confidence": percent(primary.confidence) if primary else "not determined",
+        "incident_id": markdown(incident.incident_id, 140),
+        "people": list(_people(known)),
+        "decided": list(_decided(known)),
+    }
+
+
+def _cause(diagnosis: Diagnosis | None) -> str:
+    primary = diagnosis.primary if diagnosis else None
+    if primary is None:
+        return "Cause not determined yet"
+    if primary.confidence < WORTH_RECOMMENDING:
+        return f"Cause not determined yet; likeliest so far: {markdown(primary.description, 200)}"
+    return f"Likeliest cause: {markdown(primary.description, 200)} ({percent(primary.confidence)})"
+
+
+def _people(known: Known) -> Iterator[str]:
+    incident = known.incident
+    if incident.acknowledged_at is not None:
+        by = f" by {markdown(known.acknowledged_by, 60)}" if known.acknowledged_by else ""
+        yield f"👀 Acknowledged{by} at {incident.acknowledged_at:%H:%M} UTC"
+    if incident.resolved_at is not None:
+        by = f" by {markdown(known.resolved_by, 60)}" if known.resolved_by else ""
+        yield f"✅ Resolved{by} at {incident.resolved_at:%H:%M} UTC"
+
+
+def _decided(known: Known) -> Iterator[str]:
+    who = {decision.action_id: decision.who for decision in known.decisions}
+    for action in known.remediation.actions if known.remediation else ():
+        if action.state in TOLD_STATES:
+            by = f" ({markdown(who[action.action_id], 60)})" if who.get(action.action_id) else ""
+            mark = _DECIDED_MARKS.get(action.state, "⏳")
+            yield f"{mark} {markdown(action.title, 150)}: {TOLD_STATES[action.state]}{by}"
+
+
+def _to_be_decided(remediation: Remediation | None) -> list[RemediationAction]:
+    """Proposals that a person can say yes to: nothing about them is missing."""
+    proposed = [
+        action
+        for action in (remediation.actions if remediation else ())
+        if action.state is ActionState.PROPOSED and action.requires_approval and not action.missing
+    ]
+    return proposed[:_ACTIONS_SHOWN]
+
+
+def _proposal(known: Known, action: RemediationAction) -> list[Block]:
+    digest = next((d.digest for d in known.decisions if d.action_id == action.action_id), "")
+    text = f"🔧 **{markdown(action.title, 150)}** (risk {action.risk.value})"
+    if action.command:
+        text += f"\n{code(action.command, 400)}"
+    value = json.dumps({"incident": known.incident.incident_id, "action": action.action_id, "digest": digest})
+    approve = _button("Approve", APPROVE, value, style="primary")
+    if action.risk in (Risk.MEDIUM, Risk.HIGH):
+        approve["confirm"] = {
+            "title": _plain("Approve this action?"),
+            "text": _plain(f"{clean(action.title, 150)}. Risk: {action.risk.value}. It is carried out at once."),
+            "confirm": _plain("Approve"),
+            "deny": _plain("Back"),
+        }
+    buttons = [approve, _button("Reject", REJECT, value)]
+    return [*rich_text(text), {"type": "actions", "block_id": f"action:{action.action_id}"[:255], "elements": buttons}]
+
+
+def _handles(known: Known) -> Block:
+    value = json.dumps({"incident": known.incident.incident_id})
+    buttons = [] if known.incident.acknowledged_at else [_button("I'm on it", ACKNOWLEDGE, value)]
+    resolve = _button("Resolve", RESOLVE, value)
+    resolve["confirm"] = {
+        "title": _plain("Is it over?"),
+        "text": _plain("The incident is closed and its postmortem is written."),
+        "confirm": _plain("It is over"),
+        "deny": _plain("Back"),
+    }
+    return {"type": "actions", "block_id": "incident", "elements": [*buttons, resolve]}
+
+
+def _button(text: str, action: str, value: str, style: str | None = None) -> Block:
+    button: Block = {"type": "button", "text": _plain(text), "action_id": action, "value": value}
+    return button | ({"style": style} if style else {})
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text[:300], "emoji": True}

@@ -1,0 +1,110 @@
+"""Tells people what is new, in the background of a process that lives.
+
+Belongs here: the loop, and one turn of it for whoever has a loop already. The receiver runs it; the daemon's sensor
+takes over while the receiver gives no sign of life. Both may run at once: messages are taken under a lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from incident_pipeline.application import Application
+from incident_pipeline.communication import trouble
+from incident_pipeline.communication.delivery import Delivery
+from incident_pipeline.communication.telling import tell
+
+LOG = logging.getLogger(__name__)
+
+HEARTBEAT = "speaker"
+HEARTBEAT_EVERY = timedelta(seconds=10)
+STAND_IN_AFTER = timedelta(seconds=30)
+"""Silence of the one that speaks after which the other one does."""
+
+
+class Speaker:
+    """One turn: notice who is silent, queue what is news, send what is due."""
+
+    def __init__(
+        self,
+        application: Application,
+        watches: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        delivery: Delivery | None = None,
+        interval: timedelta = timedelta(seconds=1),
+    ) -> None:
+        """Prepare.
+
+        Args:
+            application: whose news it is.
+            watches: the part whose silence is told of: daemon or receiver.
+            now: the clock.
+            delivery: sends; replaced in tests.
+            interval: between two turns of the loop.
+        """
+        self._application = application
+        self._watches = watches
+        self._now = now
+        self._delivery = delivery or Delivery(application.inbox, application.scenario, now)
+        self._interval = interval.total_seconds()
+        self._last_sign: datetime | None = None
+        self._silent_since: datetime | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="speaker", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was decided: look now."""
+        self._wake.set()
+
+    def stop(self, timeout: float = 15.0) -> None:
+        """Finish the message that is being sent, then end."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def speak(self) -> int:
+        """One turn; returns how many messages went out."""
+        self._watch()
+        tell(self._application, self._now())
+        return self._delivery.deliver()
+
+    def _watch(self) -> None:
+        now, inbox = self._now(), self._application.inbox
+        if self._last_sign is not None and now - self._last_sign < HEARTBEAT_EVERY:
+            return
+        self._last_sign = now
+        inbox.heartbeat(HEARTBEAT if self._watches == "daemon" else f"{HEARTBEAT} stand-in", now)
+        spoke = inbox.state(now).heartbeats.get(self._watches)
+        settings = self._application.scenario.remediation
+        silent = trouble.part_silent(settings, self._watches, spoke, now)
+        if silent:
+            self._silent_since = spoke
+            inbox.queue(silent, now)
+        elif self._silent_since is not None:
+            inbox.queue(trouble.part_back(settings, self._watches, self._silent_since, now), now)
+            self._silent_since = None
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(self._interval)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                self.speak()
+            except Exception:
+                # what could not be told waits in the outbox; the other process stands in when this one falls silent
+                LOG.exception("speaking failed; it is tried again in %s s", self._interval)
+
+
+def stands_in(application: Application, now: datetime) -> bool:
+    """Whether the process that usually speaks has fallen silent, so that another one has to."""
+    spoke = application.inbox.state(now).heartbeats.get(HEARTBEAT)
+    return spoke is None or now - spoke > STAND_IN_AFTER

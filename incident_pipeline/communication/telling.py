@@ -1,0 +1,127 @@
+"""From what happened to what people are told: looks at every event once, and queues what is news.
+
+    events of the inbox -> facts of the incident -> news -> messages in the outbox
+
+It is told by level, not by edge: what is queued follows from what is stored now and what was told last, so that an
+event that is looked at twice, or by two processes, changes nothing. It runs beside the runs, never within them: storing
+a status update waits for nobody.
+
+Belongs here: the order of these steps. Does not belong here: what is news (`news.py`), how it reads
+(`slack_message.py`, `notices.py`), and sending (`delivery.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from incident_pipeline.application import Application
+from incident_pipeline.communication.audience import team_channel, to_team
+from incident_pipeline.communication.news import Facts, News, facts_of, news
+from incident_pipeline.communication.slack_message import Known, header_message, reply, what_changed
+from incident_pipeline.communication.trouble import run_failed
+from incident_pipeline.config import Scenario
+from incident_pipeline.errors import IncidentPipelineError, NotFoundError
+from incident_pipeline.models import Incident, StatusUpdate
+from incident_pipeline.storage.inbox_base import SYSTEM
+from incident_pipeline.storage.inbox_records import Event
+from incident_pipeline.storage.outbox import Draft, Told
+
+LOG = logging.getLogger(__name__)
+
+_TELL_ALL = frozenset({"new", "severity", "cause", "confidence"})
+"""News that the whole status update is repeated for; the rest is a line."""
+
+
+def tell(application: Application, now: datetime) -> int:
+    """Queue what people are to hear of; returns how many incidents had news."""
+    waiting, up_to = application.inbox.unheard()
+    found = 0
+    for incident_id in waiting:
+        try:
+            found += _tell_of(application, incident_id, now)
+        except IncidentPipelineError as error:
+            # its next event tries again: what was told last is unchanged
+            LOG.warning("%s: nobody was told what changed: %s", incident_id, error)
+    if waiting or up_to:
+        application.inbox.heard(up_to)
+    return found
+
+
+def report_failed_run(
+    application: Application, incident_id: str | None, attempt: str | None, error: str, now: datetime
+) -> None:
+    """Say that a run has failed: the responder, not what it looks at."""
+    if incident_id is None:
+        return
+    try:
+        incident = application.inbox.incident(incident_id)
+    except NotFoundError:  # a partition that somebody made by hand
+        return
+    if not incident.replayed_from:
+        drafts = run_failed(application.scenario.remediation, incident, int(attempt or 1), error)
+        application.inbox.queue(drafts, now)
+
+
+def _tell_of(application: Application, incident_id: str, now: datetime) -> bool:
+    inbox = application.inbox
+    incident = inbox.incident(incident_id)
+    if incident.replayed_from or incident.diagnosed_at is None or not _anybody(application.scenario):
+        return False
+    events = inbox.events(incident_id)
+    known, update = _known(application, incident, events)
+    facts = facts_of(incident, known.diagnosis, known.remediation)
+    before = inbox.told(incident_id)
+    titles = {action.action_id: action.title for action in known.remediation.actions} if known.remediation else {}
+    changed = news(Facts.model_validate(before.facts) if before.facts else None, facts, titles)
+    drafts = _drafts(application, known, update, changed, before)
+    return inbox.tell(incident_id, facts.model_dump(), before.sequence, drafts, now) and bool(changed)
+
+
+def _anybody(scenario: Scenario) -> bool:
+    """Whether anybody is to be told of anything; else nothing needs to be read."""
+    return team_channel(scenario.remediation) is not None
+
+
+def _known(application: Application, incident: Incident, events: Sequence[Event]) -> tuple[Known, StatusUpdate | None]:
+    wanted = ("status_update", "diagnosis", "symptoms", "remediation")
+    stored = application.store.read_all(incident.incident_id, wanted)
+    known = Known(
+        incident,
+        stored.get("diagnosis"),
+        stored.get("symptoms"),
+        stored.get("remediation"),
+        acknowledged_by=_who(events, "incident_acknowledged"),
+        resolved_by=_who(events, "incident_resolved"),
+    )
+    return known, stored.get("status_update")
+
+
+def _drafts(
+    application: Application, known: Known, update: StatusUpdate | None, changed: Sequence[News], before: Told
+) -> list[Draft]:
+    incident, settings = known.incident, application.scenario.remediation
+    about = {"incident_id": incident.incident_id, "urgency": incident.severity.value}
+    header = f"{incident.incident_id}:slack:header"
+    drafts = to_team(settings, header, header_message(known, application.templates), **about)
+    text = _reply_text(known, update, changed)
+    if text:
+        key = f"{incident.incident_id}:slack:{before.sequence + 1}"
+        told = "status update" if _TELL_ALL & {line.kind for line in changed} else changed[0].text
+        drafts += to_team(settings, key, reply(text, told), thread=header, **about)
+    return drafts
+
+
+def _reply_text(known: Known, update: StatusUpdate | None, changed: Sequence[News]) -> str:
+    """Nothing where nothing changed; one line for each decision; the whole update where the diagnosis changed."""
+    who = known.resolved_by if known.incident.resolved_at and any(line.kind == "status" for line in changed) else ""
+    lines = what_changed(changed, who)
+    if update is None or not _TELL_ALL & {line.kind for line in changed}:
+        return lines
+    return f"{lines}\n{update.markdown}" if lines else update.markdown
+
+
+def _who(events: Sequence[Event], kind: str) -> str:
+    """Who did it last, if a person did."""
+    return next((event.who for event in reversed(events) if event.kind == kind and event.who != SYSTEM), "")
