@@ -11,13 +11,16 @@ from assets.resources import Responder
 from assets.results import code_versions, result
 from incident_pipeline import memory
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
+from incident_pipeline.knowledge_sources import read_everything
 from incident_pipeline.models import (
     Diagnosis,
     Incident,
     Postmortem,
     Remediation,
+    SuggestedRunbook,
     Symptoms,
 )
+from incident_pipeline.runbook_suggestions import suggest_runbooks
 
 COMMON: dict[str, Any] = {
     "group_name": "knowledge_base",
@@ -43,18 +46,22 @@ def similar_incidents(
     return result("similar_incidents", found, {"similar": similar_table(found)})
 
 
-@dg.asset(partitions_def=incident_partitions, code_version="1", **COMMON)
+@dg.asset(partitions_def=incident_partitions, code_version="2", **COMMON)
 def suggested_runbooks(
     context: dg.AssetExecutionContext,
     responder: Responder,
     incident: Incident,
     diagnosis: Diagnosis,
     symptoms: Symptoms,
+    similar_incidents: tuple,  # of SimilarIncident; Dagster knows no tuple of any length
 ) -> dg.MaterializeResult[Any]:
-    """Runbooks that may apply: the one that the alert names, else what the knowledge base finds."""
-    on = responder.application.scenario.documentation.runbook_suggestions
-    knowledge_base = responder.application.knowledge_base
-    found = memory.suggest_runbooks(knowledge_base, incident, diagnosis, symptoms) if on else ()
+    """Runbooks that may apply: the one that the alert names, what helped before, what the knowledge base finds."""
+    application = responder.application
+    found: tuple[SuggestedRunbook, ...] = ()
+    if application.scenario.documentation.runbook_suggestions:
+        said = application.inbox.ledger()
+        knowledge_base = application.knowledge_base
+        found = suggest_runbooks(knowledge_base, incident, diagnosis, symptoms, similar_incidents, said)
     _write(context, responder, "suggested_runbooks", found)
     return result("suggested_runbooks", found, {"runbooks": runbook_table(found)})
 
@@ -75,9 +82,12 @@ def knowledge_base_entry(
 ) -> dg.MaterializeResult[Any]:
     """What the next incident can learn from this one; the end of the close-out."""
     evidence = responder.versions.evidence(incident.incident_id)
+    application = responder.application
     entry = memory.learn(incident, evidence, symptoms, diagnosis, remediation, postmortem)
     responder.versions.write(context.partition_key, {"knowledge_base_entry": entry}, code_versions(context))
-    version = memory.remember(responder.application.knowledge_base, entry)
+    said = application.inbox.confirmation(incident.incident_id)
+    threshold = application.scenario.context.history.correlation_threshold
+    version = memory.remember(application.knowledge_base, entry, said, threshold)
     responder.finish_claim(context)
     return result("knowledge_base_entry", entry, {"title": entry.title, "knowledge base version": version})
 
@@ -85,8 +95,17 @@ def knowledge_base_entry(
 @dg.asset(code_version="1", **COMMON)
 def knowledge_base_documents(responder: Responder) -> dg.MaterializeResult[Any]:
     """Runbooks and postmortems: the starter corpus and the folders that are configured."""
-    added = memory.read_sources(responder.application.knowledge_base, responder.application.scenario.knowledge_base)
-    return dg.MaterializeResult(metadata=added)
+    fed = read_everything(responder.application)
+    return dg.MaterializeResult(
+        metadata={
+            "new": fed.added.new,
+            "changed": fed.added.changed,
+            "unchanged": fed.added.unchanged,
+            "removed": fed.added.removed,
+            "skipped files": len(fed.skipped),
+            "incidents learned again": fed.learned_again,
+        }
+    )
 
 
 @dg.asset(code_version="1", deps=[knowledge_base_documents], **COMMON)

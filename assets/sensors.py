@@ -16,7 +16,7 @@ from incident_pipeline.communication.speaker import Speaker, stands_in
 from incident_pipeline.communication.telling import report_failed_run
 from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
-from incident_pipeline.memory import sources_state
+from incident_pipeline.knowledge_sources import sources_state
 from incident_pipeline.storage.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING

@@ -83,6 +83,11 @@ class Application:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         return Inbox.open(self.data_dir / "inbox.sqlite", self.scenario.diagnosis)
 
+    @property
+    def inbox_exists(self) -> bool:
+        """Whether there is an inbox to read; asking makes none."""
+        return "inbox" in self.__dict__ or (self.data_dir / "inbox.sqlite").exists()
+
     @cached_property
     def store(self) -> IncidentStore:
         """Every version of every asset."""

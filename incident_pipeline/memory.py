@@ -1,17 +1,15 @@
 """Between an incident and the knowledge base: what is asked of the memory, and what it learns.
 
-Belongs here: an incident as a signature, as a query and as a document. How the memory searches is `kb`'s business.
+Belongs here: an incident as a signature and as a document, and what people said of it. Which runbooks are suggested is
+in `runbook_suggestions.py`, what the memory is fed with in `knowledge_sources.py`; how it searches is `kb`'s business.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from incident_pipeline.config import KnowledgeBaseSettings
-from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.models import (
     Diagnosis,
     Evidence,
@@ -21,14 +19,11 @@ from incident_pipeline.models import (
     Remediation,
     Service,
     SimilarIncident,
-    SuggestedRunbook,
     Symptoms,
 )
-from kb import Document, IncidentSignature, KnowledgeBase
+from incident_pipeline.storage.ledger import Entry
+from kb import Document, Feedback, IncidentSignature, KnowledgeBase, foretold, vote_accuracy
 
-RUNBOOKS_SUGGESTED = 3
-LEAST_PROBABILITY = 0.3
-"""A runbook that is less likely to apply costs more attention than it saves."""
 PATTERNS_COMPARED = 20
 SERIES_COMPARED = 20
 CHANGE_WINDOW = timedelta(hours=1)
@@ -65,6 +60,7 @@ def similar(
     if asked.started_at is None:
         return ()
     known = {past.incident_id: past for past in knowledge_base.signatures}
+    accuracy = vote_accuracy(knowledge_base.signatures)
     matches = knowledge_base.similar(asked, asked.started_at, lookback, threshold)
     return tuple(
         SimilarIncident(
@@ -76,31 +72,12 @@ def similar(
             cause=past.cause,
             fixed_by=past.fixed_by,
             ended_at=past.ended_at,
+            confirmed=past.confirmed,
+            vote_accuracy=accuracy,
         )
         for match in matches
         if (past := known.get(match.incident_id)) is not None
     )
-
-
-def suggest_runbooks(
-    knowledge_base: KnowledgeBase, incident: Incident, diagnosis: Diagnosis, symptoms: Symptoms
-) -> tuple[SuggestedRunbook, ...]:
-    """The runbook that an alert names, then those that the knowledge base finds."""
-    named = [_named_runbook(url) for url in _runbook_urls(incident)]
-    found = knowledge_base.search(_question(incident, diagnosis, symptoms), kind="runbook", limit=RUNBOOKS_SUGGESTED)
-    searched = [
-        SuggestedRunbook(
-            runbook_id=hit.id,
-            title=hit.title,
-            score=hit.probability,
-            why="; ".join(hit.why),
-            source=hit.source,
-            snippet=hit.snippet,
-        )
-        for hit in found
-        if hit.probability >= LEAST_PROBABILITY
-    ]
-    return tuple([*named, *searched][:RUNBOOKS_SUGGESTED])
 
 
 def learn(
@@ -111,29 +88,72 @@ def learn(
     remediation: Remediation,
     postmortem: Postmortem,
 ) -> KnowledgeBaseEntry:
-    """What an ended incident teaches."""
+    """What an ended incident teaches, as the pipeline itself understood it."""
     primary = diagnosis.primary
     done = [action.title for action in remediation.actions if action.state == "done"]
+    category = primary.category if primary else None
+    learned = replace(
+        signature(incident, evidence, symptoms),
+        category=category.value if category else None,
+        cause=primary.description if primary else None,
+        fixed_by="; ".join(done) or None,
+        ended_at=incident.resolved_at,
+        action_items=tuple(item.title for item in postmortem.action_items),
+    )
     return KnowledgeBaseEntry(
         document_id=incident.incident_id,
         title=incident.title,
         text=postmortem.markdown or f"{postmortem.summary}\n\n{postmortem.root_cause}",
         services=incident.services,
-        category=primary.category if primary else None,
+        category=category,
         date=incident.started_at.date().isoformat(),
-        signature={
-            **signature(incident, evidence, symptoms).as_json(),
-            "category": primary.category.value if primary else None,
-            "cause": primary.description if primary else None,
-            "fixed_by": "; ".join(done) or None,
-            "ended_at": incident.resolved_at.isoformat() if incident.resolved_at else None,
-        },
+        signature=learned.as_json(),
     )
 
 
-def remember(knowledge_base: KnowledgeBase, entry: KnowledgeBaseEntry) -> str:
-    """Add what was learned; returns the new version of the knowledge base."""
+def confirmed(past: IncidentSignature, said: Entry) -> IncidentSignature:
+    """A past incident with what somebody said of it."""
+    return replace(
+        past,
+        cause=said.cause or past.cause,
+        category=said.category.value if said.category else past.category,
+        fixed_by=said.fixed_by or past.fixed_by,
+        confirmed=True,
+    )
+
+
+def apply_ledger(knowledge_base: KnowledgeBase, counting: Sequence[Entry]) -> str:
+    """Let the memory know all that counts in the ledger; returns its version.
+
+    Args:
+        knowledge_base: the memory.
+        counting: everything that counts: what is no longer among it is forgotten, too, where it is about documents.
+    """
+    said = {entry.incident_id: entry for entry in counting if entry.verdict == "confirmed"}
+    known = [confirmed(past, said[past.incident_id]) for past in knowledge_base.signatures if past.incident_id in said]
+    judged = [
+        Feedback(entry.document_id, entry.question, entry.verdict == "useful")
+        for entry in counting
+        if entry.document_id and entry.question
+    ]
+    return knowledge_base.add(signatures=known, feedback=judged).version
+
+
+def remember(
+    knowledge_base: KnowledgeBase, entry: KnowledgeBaseEntry, said: Entry | None = None, threshold: float = 0.7
+) -> str:
+    """Add what was learned, and how well the memory would have foretold it; returns the memory's new version.
+
+    Args:
+        knowledge_base: the memory.
+        entry: what the pipeline understood.
+        said: what somebody said of the cause; it outweighs the diagnosis.
+        threshold: how similar an incident has to be to have a vote.
+    """
     past = IncidentSignature.from_json(entry.signature)
+    if said is not None:
+        past = confirmed(past, said)
+    past = foretold(past, knowledge_base.signatures, threshold)
     document = Document(
         id=entry.document_id,
         kind="incident",
@@ -142,69 +162,9 @@ def remember(knowledge_base: KnowledgeBase, entry: KnowledgeBaseEntry) -> str:
         source=entry.document_id,
         date=past.started_at,
         services=entry.services,
-        category=entry.category.value if entry.category else None,
+        category=past.category,
     )
     return knowledge_base.add([document], signatures=[past]).version
-
-
-def read_sources(knowledge_base: KnowledgeBase, settings: KnowledgeBaseSettings) -> dict[str, int]:
-    """Read the starter corpus and the configured folders; what is unchanged costs nothing.
-
-    Returns:
-        How many documents are new, changed, unchanged, and how many files were skipped.
-    """
-    from kb import gone
-    from kb.reading import read_paths, starter_documents
-
-    try:
-        reading = read_paths(settings.sources)
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"knowledge_base.sources: {error.filename} does not exist") from error
-    deleted = gone(knowledge_base.documents, settings.sources)
-    added = knowledge_base.add([*starter_documents(), *reading.documents], remove=deleted)
-    return {
-        "new": added.new,
-        "changed": added.changed,
-        "unchanged": added.unchanged,
-        "skipped files": len(reading.skipped),
-    }
-
-
-def begin(knowledge_base: KnowledgeBase, settings: KnowledgeBaseSettings) -> None:
-    """Read the sources of a knowledge base that knows nothing yet, so that the first incident finds something."""
-    if not knowledge_base.documents:
-        read_sources(knowledge_base, settings)
-
-
-def sources_state(settings: KnowledgeBaseSettings) -> str:
-    """What changes whenever a file of the configured sources does; cheap enough to be asked every minute."""
-    digest = hashlib.sha256()
-    for source in map(Path, settings.sources):
-        files = sorted(source.rglob("*")) if source.is_dir() else [source]
-        for file in files:
-            if file.is_file():
-                state = file.stat()
-                digest.update(f"{file}\0{state.st_mtime_ns}\0{state.st_size}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _question(incident: Incident, diagnosis: Diagnosis, symptoms: Symptoms) -> str:
-    """The incident in words, the most telling first."""
-    primary = diagnosis.primary
-    parts: list[str] = [incident.title, *(alert.summary for alert in incident.alerts[:5])]
-    if primary is not None:
-        parts += [primary.description, (primary.mechanism or "").replace("_", " ")]
-    parts += [pattern.template for pattern in symptoms.log_patterns[:3]]
-    return " ".join(dict.fromkeys(part for part in parts if part))[:1000]
-
-
-def _runbook_urls(incident: Incident) -> Iterable[str]:
-    return dict.fromkeys(url for alert in incident.alerts if (url := alert.labels.get("runbook_url")))
-
-
-def _named_runbook(url: str) -> SuggestedRunbook:
-    title = url.rstrip("/").rpartition("/")[2] or url
-    return SuggestedRunbook(runbook_id=url, title=title, score=1.0, why="the alert names it", source=url)
 
 
 def _failing(symptoms: Symptoms) -> tuple[str, ...]:

@@ -558,6 +558,10 @@ class SimilarIncident(Model):
     cause: str | None = None
     fixed_by: str | None = None
     ended_at: Utc | None = None
+    confirmed: bool = False
+    """A person said that the cause is right."""
+    vote_accuracy: float | None = None
+    """How often the past incidents that were similar to another one named its category."""
 
 
 class SuggestedRunbook(Model):

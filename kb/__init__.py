@@ -3,7 +3,7 @@
 from kb.base import KnowledgeBase
 from kb.documents import Document, SearchResult
 from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
-from kb.learning import Feedback, Recurrence, Vote, recurring, vote
+from kb.learning import Feedback, Recurrence, Vote, foretold, recurring, vote, vote_accuracy
 from kb.merging import Added
 from kb.reading import Reading, Skipped, gone, read_paths, starter_documents
 from kb.similar import IncidentSignature, Match, find_similar
@@ -25,9 +25,11 @@ __all__ = [
     "UnreadableError",
     "Vote",
     "find_similar",
+    "foretold",
     "gone",
     "read_paths",
     "recurring",
     "starter_documents",
     "vote",
+    "vote_accuracy",
 ]

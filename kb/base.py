@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ class KnowledgeBase:
         self._asked: dict[str, FloatArray] = {}
         self._stamp: _STAMP = None
         self._contents = Contents()
+        self._feedback: tuple[Feedback, ...] = ()
         self._searcher = Searcher(self._contents, self._embed)
 
     @classmethod
@@ -71,6 +73,7 @@ class KnowledgeBase:
         documents: Iterable[Document] = (),
         signatures: Iterable[IncidentSignature] = (),
         remove: Iterable[str] = (),
+        feedback: Iterable[Feedback] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Added:
         """Remember documents and signatures of incidents; a known id is replaced, an unchanged one costs nothing.
@@ -82,6 +85,7 @@ class KnowledgeBase:
             documents: what to remember.
             signatures: what past incidents looked like.
             remove: ids of documents to take out; their names stay in the history.
+            feedback: all that people said of suggestions, in place of what was known; None leaves it.
             progress: called with (vectors made, vectors to make).
 
         Raises:
@@ -90,11 +94,12 @@ class KnowledgeBase:
         handed_in = checked(documents)
         known = {s.incident_id: json.dumps(redact_value(s.as_json()), sort_keys=True) for s in signatures}
         gone = frozenset(remove)
+        said = None if feedback is None else json.dumps([redact_value(asdict(one)) for one in feedback])
         self._refresh()
         embedder = self._load()
 
         def change(old: Contents) -> Change:
-            return Change(changed_documents(old, handed_in), len(handed_in), known, gone)
+            return Change(changed_documents(old, handed_in), len(handed_in), known, gone, said)
 
         wanted = change(self._contents)
         if wanted.is_empty(self._contents) and is_same_model(self._contents, embedder):
@@ -118,9 +123,10 @@ class KnowledgeBase:
         limit: int = 5,
         since: datetime | None = None,
         before: datetime | None = None,
-        feedback: Sequence[Feedback] = (),
     ) -> list[SearchResult]:
         """The documents that fit a text best, each with a calibrated probability of being relevant and with reasons.
+
+        What people used or rejected when they asked similar questions moves it.
 
         Args:
             text: an alert's text, a question, a log line.
@@ -128,13 +134,12 @@ class KnowledgeBase:
             limit: results at most.
             since: documents of an earlier date are left out; those without a date are not.
             before: documents of this date or later are left out: what was not known yet.
-            feedback: what people used or rejected when they asked similar questions.
         """
         self._refresh()
-        if not feedback:
+        if not self._feedback:
             return self._searcher.search(text, kind, limit, since, before)
         found = self._searcher.search(text, kind, limit + _MORE_TO_REORDER, since, before)
-        return adjusted(found, text, feedback)[:limit]
+        return adjusted(found, text, self._feedback)[:limit]
 
     def similar(
         self,
@@ -187,6 +192,7 @@ class KnowledgeBase:
         if stamp != self._stamp:
             contents = read(self.path)
             self._contents, self._searcher, self._stamp = contents, Searcher(contents, self._embed), stamp
+            self._feedback = tuple(Feedback(**one) for one in json.loads(contents.meta.get("feedback", "[]")))
 
     def _load(self) -> Embedder | None:
         """The model, loaded at first use; None where it is not installed."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kb.errors import ModelError
-from kb.transformer import attention, gelu, make_layer, mapped_tensors, normalised, packs
+from kb.transformer import Half, attended, fed_forward, make_layer, mapped_tensors, normalised, packs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -76,6 +77,23 @@ def check_weights(folder: Path) -> None:
         )
 
 
+_Both = Callable[[Callable[[Half], FloatArray], tuple[Half, Half]], FloatArray]
+"""How the two halves of a layer are computed: one by one, or at once."""
+
+
+def _one_by_one(work: Callable[[Half], FloatArray], halves: tuple[Half, Half]) -> FloatArray:
+    first = work(halves[0])
+    first += work(halves[1])
+    return first
+
+
+def _at_once(pool: Executor, work: Callable[[Half], FloatArray], halves: tuple[Half, Half]) -> FloatArray:
+    second = pool.submit(work, halves[1])
+    first = work(halves[0])
+    first += second.result()
+    return first
+
+
 class MiniLM:
     """all-MiniLM-L6-v2: mean of the last layer's token vectors, normalised.
 
@@ -105,18 +123,18 @@ class MiniLM:
         result = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
         together = list(packs([len(ids) for ids in encoded]))
 
-        def fill(rows: list[int]) -> None:
-            result[rows] = self._forward([encoded[row] for row in rows])
+        def fill(rows: list[int], both: _Both) -> None:
+            result[rows] = self._forward([encoded[row] for row in rows], both)
 
-        with self._threads.limit(limits=1, user_api="blas"):
-            if len(together) <= 1:
-                list(map(fill, together))
+        # threads live as long as this call: a process that is forked from this one would wait for ever for others
+        with self._threads.limit(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            if len(together) == 1:
+                fill(together[0], partial(_at_once, pool))
             else:
-                with ThreadPoolExecutor(min(len(together), os.cpu_count() or 1)) as pool:
-                    list(pool.map(fill, together))
+                list(pool.map(lambda rows: fill(rows, _one_by_one), together))
         return result
 
-    def _forward(self, encoded: Sequence[Sequence[int]]) -> FloatArray:
+    def _forward(self, encoded: Sequence[Sequence[int]], both: _Both) -> FloatArray:
         lengths = np.array([len(ids) for ids in encoded])
         ends = np.cumsum(lengths)
         spans = list(zip(ends - lengths, ends, strict=True))
@@ -124,12 +142,10 @@ class MiniLM:
         x += self._positions[np.concatenate([np.arange(length) for length in lengths])]
         x = normalised(x, *self._norm)
         for layer in self._layers:
-            x += attention(x, layer, spans)
+            x += both(lambda half: attended(x, half, spans), layer.halves)  # noqa: B023 - called at once
+            x += layer.out_bias
             x = normalised(x, *layer.norm)
-            hidden = x @ layer.up
-            hidden += layer.up_bias
-            gelu(hidden)
-            x += hidden @ layer.down
+            x += both(lambda half: fed_forward(x, half), layer.halves)  # noqa: B023 - called at once
             x += layer.down_bias
             x = normalised(x, *layer.last_norm)
         means = np.stack([x[start:end].mean(axis=0) for start, end in spans])

@@ -32,7 +32,7 @@ class Vote:
     category: str
     cause: str | None
     confidence: float
-    """How often such votes were right on the past incidents themselves, each left out in turn."""
+    """How often such votes were right on the past incidents, each seen from its own start."""
     voters: tuple[str, ...]
 
 
@@ -46,6 +46,8 @@ class Recurrence:
     incident_ids: tuple[str, ...]
     """The oldest first."""
     last: datetime | None
+    action_items: tuple[str, ...] = ()
+    """What their postmortems asked for, the oldest first: it came back, so they are open or did not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,12 @@ class Feedback:
     useful: bool
 
 
-def vote(
-    matches: Sequence[Match], past: Sequence[IncidentSignature], threshold: float = 0.7, k: int = 5
-) -> Vote | None:
+def vote(matches: Sequence[Match], past: Sequence[IncidentSignature], k: int = 5) -> Vote | None:
     """The category that the most similar incidents agree on; None where none of them has one.
 
     Args:
         matches: what `find_similar` found.
         past: the signatures that it searched, from which the accuracy of such votes is measured.
-        threshold: the similarity that `matches` were found with.
         k: how many neighbours vote.
     """
     winner = _winner(matches[:k], {s.incident_id: s for s in past})
@@ -73,28 +72,28 @@ def vote(
         return None
     category, voters = winner
     best = max(voters, key=lambda signature: (signature.confirmed, signature.cause is not None))
-    confidence = vote_accuracy(past, threshold, k)
-    return Vote(category, best.cause, confidence, tuple(signature.incident_id for signature in voters))
+    return Vote(category, best.cause, vote_accuracy(past), tuple(signature.incident_id for signature in voters))
 
 
-def vote_accuracy(past: Sequence[IncidentSignature], threshold: float = 0.7, k: int = 5) -> float:
-    """How often the others' vote names the category of a past incident, drawn towards one half while few are known.
+def foretold(
+    signature: IncidentSignature, past: Sequence[IncidentSignature], threshold: float = 0.7, k: int = 5
+) -> IncidentSignature:
+    """A past incident with the category that its neighbours would have named when it began; see `vote_accuracy`."""
+    blind = replace(signature, category=None)
+    matches = find_similar(blind, past, signature.started_at or _LAST_MOMENT, _SINCE_EVER, threshold)
+    winner = _winner(matches[:k], {s.incident_id: s for s in past})
+    return replace(signature, voted=winner[0] if winner else None)
 
-    Each incident is left out in turn, seen from its own start, so that later ones do not help. Incidents without a
-    category do not count; confirmed ones alone count where there are any.
+
+def vote_accuracy(past: Iterable[IncidentSignature]) -> float:
+    """How often the neighbours' vote named the category of a past incident, drawn towards one half while few are known.
+
+    Each was asked when it began, so later incidents did not help (prequential evaluation). Those without a category or
+    without a vote do not count; confirmed ones alone count where there are any.
     """
-    labelled = [s for s in past if s.category and s.started_at]
-    judged = [s for s in labelled if s.confirmed] or labelled
-    known = {s.incident_id: s for s in past}
-    right = asked = 0
-    for signature in judged:
-        blind = replace(signature, category=None)
-        as_of = signature.started_at or _LAST_MOMENT
-        winner = _winner(find_similar(blind, past, as_of, _SINCE_EVER, threshold)[:k], known)
-        if winner is not None:
-            asked += 1
-            right += winner[0] == signature.category
-    return round((right + 1) / (asked + 2), 4)
+    asked = [s for s in past if s.category and s.voted]
+    judged = [s for s in asked if s.confirmed] or asked
+    return round((sum(s.voted == s.category for s in judged) + 1) / (len(judged) + 2), 4)
 
 
 def _winner(
@@ -132,7 +131,8 @@ def _recurrence(group: Sequence[IncidentSignature]) -> Recurrence:
     newest = group[-1]
     services = dict.fromkeys(service for signature in group for service in signature.services)
     ids = tuple(signature.incident_id for signature in group)
-    return Recurrence(newest.cause or "", newest.category, tuple(services), ids, newest.started_at)
+    asked_for = dict.fromkeys(item for signature in group for item in signature.action_items)
+    return Recurrence(newest.cause or "", newest.category, tuple(services), ids, newest.started_at, tuple(asked_for))
 
 
 def _same_cause(one: IncidentSignature, two: IncidentSignature) -> bool:

@@ -106,10 +106,14 @@ class Change(NamedTuple):
     """How many documents were handed in, changed or not."""
     signatures: Mapping[str, str]
     remove: frozenset[str]
+    feedback: str | None = None
+    """What people said of suggestions, as JSON; None leaves what is known."""
 
     def is_empty(self, old: Contents) -> bool:
         """Whether the stored contents already are what is asked for."""
         known = dict(old.signatures)
+        if self.feedback is not None and self.feedback != old.meta.get("feedback", "[]"):
+            return False
         gone = any(document.id in self.remove for document in old.documents) if self.remove else False
         return not self.offered and not gone and all(known.get(i) == body for i, body in self.signatures.items())
 
@@ -127,9 +131,10 @@ def merge(
     documents = (*(old.documents[row] for row in kept), *added)
     hashes = (*(old.hashes[row] for row in kept), *(offered.content_hash for offered in change.offered.values()))
     rows, matrix = _chunks(old, kept, added, vectors, embedder)
+    said = {} if change.feedback is None else {"feedback": change.feedback}
     parts = [part(document) for document in added]
     known = {**dict(old.signatures), **change.signatures}
-    version = _next_version(old.version, documents, known)
+    version = _next_version(old.version, documents, {**known, "": change.feedback or old.meta.get("feedback", "")})
     removed = (
         (d.id, d.title, found, version) for d, found in zip(old.documents, old.hashes, strict=True) if d.id in gone
     )
@@ -141,7 +146,7 @@ def merge(
         index=build_index(parts) if old.index is None else update_index(old.index, kept, parts),
         signatures=tuple(sorted(known.items())),
         removed=(*old.removed, *removed),
-        meta={**old.meta, "version": version, **_model_facts(embedder if matrix is not None else None)},
+        meta={**old.meta, **said, "version": version, **_model_facts(embedder if matrix is not None else None)},
     )
     new = len(change.offered.keys() - ids)
     return merged, Added(new, len(added) - new, change.handed_in - len(added), len(gone), version)

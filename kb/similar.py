@@ -50,6 +50,10 @@ class IncidentSignature:
     fixed_by: str | None = None
     confirmed: bool = False
     """A person said that `cause` is right."""
+    voted: str | None = None
+    """The category that its neighbours named when it began, before anybody knew: how good such votes are."""
+    action_items: tuple[str, ...] = ()
+    """What its postmortem asks to be done; as far as is known still open."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; moments as ISO texts."""
@@ -63,7 +67,7 @@ class IncidentSignature:
         """The inverse of `as_json`; unknown keys are ignored, missing ones have their default."""
         known = {field.name for field in fields(cls)}
         values = {key: value for key, value in record.items() if key in known}
-        for name in ("services", "neighbours", "alert_names", "log_templates"):
+        for name in ("services", "neighbours", "alert_names", "log_templates", "action_items"):
             values[name] = tuple(values.get(name) or ())
         values["anomalous_series"] = tuple((str(n), str(d)) for n, d in values.get("anomalous_series") or ())
         for name in ("started_at", "ended_at"):

@@ -23,17 +23,26 @@ _PACKED_TOKENS = 1024
 _GELU_ROWS = 64
 
 
-class Layer(NamedTuple):
-    """The weights of one transformer layer; matrices are stored so that `x @ matrix` is contiguous."""
+class Half(NamedTuple):
+    """Half of one layer's heads and half of its hidden units; matrices are stored so that `x @ matrix` is contiguous.
+
+    What the two halves give is added up, so they can be computed at the same time (Shoeybi et al., "Megatron-LM").
+    """
 
     qkv: FloatArray
     qkv_bias: FloatArray
     out: FloatArray
-    out_bias: FloatArray
-    norm: tuple[FloatArray, FloatArray]
     up: FloatArray
     up_bias: FloatArray
     down: FloatArray
+
+
+class Layer(NamedTuple):
+    """The weights of one transformer layer."""
+
+    halves: tuple[Half, Half]
+    out_bias: FloatArray
+    norm: tuple[FloatArray, FloatArray]
     down_bias: FloatArray
     last_norm: tuple[FloatArray, FloatArray]
 
@@ -61,17 +70,26 @@ def make_layer(weights: Mapping[str, FloatArray], number: int) -> Layer:
 
     scale = np.float32(1 / np.sqrt(HEAD_SIZE))
     parts = [("query", scale), ("key", np.float32(1)), ("value", np.float32(1))]
-    matrices = [named(f"attention.self.{part}.weight") * factor for part, factor in parts]
-    biases = [named(f"attention.self.{part}.bias") * factor for part, factor in parts]
+
+    def half(at: int) -> Half:
+        heads = slice(at * HEADS // 2 * HEAD_SIZE, (at + 1) * HEADS // 2 * HEAD_SIZE)
+        matrices = [named(f"attention.self.{part}.weight")[heads] * factor for part, factor in parts]
+        biases = [named(f"attention.self.{part}.bias")[heads] * factor for part, factor in parts]
+        size = len(named("intermediate.dense.bias")) // 2
+        units = slice(at * size, (at + 1) * size)
+        return Half(
+            qkv=np.ascontiguousarray(np.concatenate(matrices).T),
+            qkv_bias=np.concatenate(biases),
+            out=named("attention.output.dense.weight")[:, heads].T,
+            up=named("intermediate.dense.weight")[units].T,
+            up_bias=named("intermediate.dense.bias")[units],
+            down=named("output.dense.weight")[:, units].T,
+        )
+
     return Layer(
-        qkv=np.ascontiguousarray(np.concatenate(matrices).T),
-        qkv_bias=np.concatenate(biases),
-        out=named("attention.output.dense.weight").T,
+        halves=(half(0), half(1)),
         out_bias=named("attention.output.dense.bias"),
         norm=(named("attention.output.LayerNorm.weight"), named("attention.output.LayerNorm.bias")),
-        up=named("intermediate.dense.weight").T,
-        up_bias=named("intermediate.dense.bias"),
-        down=named("output.dense.weight").T,
         down_bias=named("output.dense.bias"),
         last_norm=(named("output.LayerNorm.weight"), named("output.LayerNorm.bias")),
     )
@@ -91,21 +109,32 @@ def packs(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield pack
 
 
-def attention(x: FloatArray, layer: Layer, spans: Sequence[tuple[int, int]]) -> FloatArray:
-    """Self-attention within each span. Scores are small (layer norm bounds them), so exp needs no shift."""
-    qkv = x @ layer.qkv
-    qkv += layer.qkv_bias
-    context = np.empty_like(x)
+def attended(x: FloatArray, half: Half, spans: Sequence[tuple[int, int]]) -> FloatArray:
+    """What half of the heads add to each row, seeing only its own span.
+
+    Scores are small (layer norm bounds them), so exp needs no shift.
+    """
+    qkv = x @ half.qkv
+    qkv += half.qkv_bias
+    context = np.empty((len(x), HEADS // 2 * HEAD_SIZE), dtype=np.float32)
     for start, end in spans:
-        query, key, value = qkv[start:end].reshape(end - start, 3, HEADS, HEAD_SIZE).transpose(1, 2, 0, 3)
-        scores = query @ key.transpose(0, 2, 1)
+        query, key, value = qkv[start:end].reshape(end - start, 3, HEADS // 2, HEAD_SIZE).transpose(1, 2, 0, 3)
+        scores: FloatArray = query @ key.transpose(0, 2, 1)
         np.minimum(scores, 80, out=scores)
         np.exp(scores, out=scores)
         mixed = scores @ value
         mixed /= scores.sum(axis=-1, keepdims=True)
         context[start:end] = mixed.transpose(1, 0, 2).reshape(end - start, -1)
-    result: FloatArray = context @ layer.out
-    result += layer.out_bias
+    result: FloatArray = context @ half.out
+    return result
+
+
+def fed_forward(x: FloatArray, half: Half) -> FloatArray:
+    """What half of the hidden units add to each row."""
+    hidden: FloatArray = x @ half.up
+    hidden += half.up_bias
+    gelu(hidden)
+    result: FloatArray = hidden @ half.down
     return result
 
 

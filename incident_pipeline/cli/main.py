@@ -34,6 +34,7 @@ OF_ONE_INCIDENT: dict[str, Command] = {
     "diff": Command(f"{_HERE}.stored:diff", "Compare two versions of an asset."),
     "timeline": Command(f"{_HERE}.stored:timeline", "Print the timeline of an incident."),
     "postmortem": Command(f"{_HERE}.stored:postmortem", "Print the postmortem of an incident."),
+    "confirm": Command(f"{_HERE}.feedback:confirm", "Say what the cause of an incident was."),
     "actions": Command(f"{_HERE}.stored:actions", "List the actions proposed for an incident."),
     "export": Command(f"{_HERE}.stored:export", "Write an incident's evidence as a folder."),
 }
@@ -65,7 +66,19 @@ COMMANDS: dict[str, Command | Group] = {
     "backup": Command(f"{_HERE}.keeping:backup", "Save everything in one file, while it runs."),
     "restore": Command(f"{_HERE}.keeping:restore", "Put a backup into an empty data directory."),
     "prune": Command(f"{_HERE}.keeping:prune", "Archive old incidents, forget those past their retention."),
-    "kb": Command(f"{_HERE}.kb:app", "Index and search runbooks and postmortems."),
+    "kb": Group(
+        "Index and search runbooks, postmortems and past incidents.",
+        {
+            "index": Command(f"{_HERE}.kb_upkeep:index", "Read runbooks and postmortems into the knowledge base."),
+            "search": Command(f"{_HERE}.kb:search", "Find what fits a text."),
+            "show": Command(f"{_HERE}.kb:show", "Print one document."),
+            "similar": Command(f"{_HERE}.kb:similar", "Past incidents that look like one, and why."),
+            "recurring": Command(f"{_HERE}.kb:recurring", "Causes that came back, with what was to be done."),
+            "feedback": Command(f"{_HERE}.feedback:app", "Say which suggestions helped; list, correct, clear."),
+            "evaluate": Command(f"{_HERE}.kb_upkeep:evaluate", "Measure the search on queries with known answers."),
+            "stats": Command(f"{_HERE}.kb_upkeep:stats", "Say what the knowledge base holds."),
+        },
+    ),
     "logs": Group(
         "Work on log files.",
         {"patterns": Command(f"{_HERE}.logs:patterns", "Group log lines into patterns.")},

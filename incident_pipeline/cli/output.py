@@ -26,8 +26,8 @@ _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 class Advance(Protocol):
     """Moves a progress bar on; where there is none, does nothing."""
 
-    def __call__(self, steps: int = 1, *, text: str | None = None) -> None:
-        """Count steps as done, and say what is being done now."""
+    def __call__(self, steps: int = 1, *, text: str | None = None, total: int | None = None) -> None:
+        """Count steps as done, and say what is being done now, and how much there is to do."""
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
@@ -86,13 +86,13 @@ def progress(text: str, total: int | None = None) -> Iterator[Advance]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(safe(text), total=total)
 
-        def advance(steps: int = 1, *, text: str | None = None) -> None:
-            bar.update(task, advance=steps, description=safe(text) if text is not None else None)
+        def advance(steps: int = 1, *, text: str | None = None, total: int | None = None) -> None:
+            bar.update(task, advance=steps, description=safe(text) if text is not None else None, total=total)
 
         yield advance
 
 
-def _silent(steps: int = 1, *, text: str | None = None) -> None:
+def _silent(steps: int = 1, *, text: str | None = None, total: int | None = None) -> None:
     """Nobody looks."""
 
 

@@ -25,7 +25,7 @@ def up(
     """
     from assets.instance import prepare_storage
     from assets.keepalive import kept_open
-    from incident_pipeline.memory import begin
+    from incident_pipeline.knowledge_sources import begin
     from incident_pipeline.supervision import Ports, supervise
 
     application = context.application()

@@ -1,4 +1,4 @@
-"""What the inbox tells: incidents with their alerts, lists, signatures of the past, its own state in numbers.
+"""What the inbox tells: incidents with their alerts, lists, its own state in numbers.
 
 Belongs here: reading, and remembering what a run found. Does not belong here: changing what is due.
 """
@@ -27,10 +27,9 @@ from incident_pipeline.storage.inbox_schema import (
     heartbeats,
     incidents,
     runs,
-    signatures,
 )
 from incident_pipeline.storage.measures import Histogram, count_first_update, first_updates, source_errors
-from kb.redaction import redact, redact_value
+from kb.redaction import redact
 
 
 class IncidentRecord(Model):
@@ -67,14 +66,6 @@ class Event(Model):
     incident_id: str | None = None
     who: str
     details: dict[str, Any] = Field(default_factory=dict)
-
-
-class Signature(Model):
-    """What a past incident looked like."""
-
-    incident_id: str
-    started_at: Utc
-    signature: Any
 
 
 class InboxState(Model):
@@ -187,31 +178,6 @@ class Records(InboxBase):
             if row["diagnosed_at"] is None and row["replayed_from"] is None:
                 count_first_update(connection, at - row["received_at"])
             note(connection, at, "diagnosed", incident_id, cause=cause, confidence=confidence)
-
-    def record_signature(self, incident_id: str, signature: Any, now: datetime) -> None:
-        """Remember what an incident looked like, for the ones to come; any JSON value."""
-        with self._database.write() as connection:
-            row = incident_row(connection, incident_id)
-            text = json.dumps(redact_value(signature), ensure_ascii=False, default=str)
-            new = {
-                "incident_id": incident_id,
-                "started_at": row["started_at"],
-                "recorded_at": stamp(now),
-                "signature": text,
-            }
-            upsert(connection, signatures, [new], ("recorded_at", "signature"))
-
-    def signatures(self, before: datetime, since: datetime | None = None) -> list[Signature]:
-        """What incidents looked like that started before a moment, newest first."""
-        query = signatures.select().where(signatures.c.started_at < stamp(before))
-        if since is not None:
-            query = query.where(signatures.c.started_at >= stamp(since))
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(signatures.c.started_at.desc())).mappings().all()
-        return [
-            Signature(incident_id=r["incident_id"], started_at=r["started_at"], signature=json.loads(r["signature"]))
-            for r in rows
-        ]
 
     def events(self, incident_id: str | None = None) -> list[Event]:
         """What was done, oldest first."""

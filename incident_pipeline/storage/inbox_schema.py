@@ -194,15 +194,6 @@ mutes = sa.Table(
     moment_column("until", nullable=False),
 )
 
-signatures = sa.Table(
-    "signatures",
-    metadata,
-    sa.Column("incident_id", sa.String(128), primary_key=True),
-    moment_column("started_at", nullable=False),
-    moment_column("recorded_at", nullable=False),
-    sa.Column("signature", sa.Text, nullable=False),
-)
-
 heartbeats = sa.Table(
     "heartbeats", metadata, sa.Column("name", sa.String(80), primary_key=True), moment_column("at", nullable=False)
 )
@@ -227,9 +218,16 @@ def create_outbox(connection: sa.Connection) -> None:
     connection.execute(counters.insert().values(name="told_up_to", value=newest or 0))
 
 
+def create_ledger(connection: sa.Connection) -> None:
+    """0003: the ledger of what people said; the table `signatures` that nothing ever read goes."""
+    metadata.create_all(connection)
+    connection.execute(sa.text("DROP TABLE IF EXISTS signatures"))
+
+
 MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {
     "0001_create_tables": create_tables,
     "0002_create_outbox": create_outbox,
+    "0003_create_ledger": create_ledger,
 }
 
 

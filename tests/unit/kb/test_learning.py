@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from kb import IncidentSignature, SearchResult, find_similar
+from kb import IncidentSignature, SearchResult, find_similar, foretold
 from kb.learning import Feedback, adjusted, recurring, vote, vote_accuracy
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -36,11 +36,31 @@ def test_neighbours_vote() -> None:
     assert set(found.voters) == {"INC-0", "INC-1", "INC-2"}
 
 
+def _lived_through(signatures: list[IncidentSignature]) -> list[IncidentSignature]:
+    """The signatures as they are remembered one after the other."""
+    past: list[IncidentSignature] = []
+    for signature in signatures:
+        past.append(foretold(signature, past))
+    return past
+
+
 def test_confidence_is_measured_and_falls_where_votes_were_wrong() -> None:
     alternating = [replace(s, category=("code_bug", "capacity_problem")[n % 2]) for n, s in enumerate(PAST)]
-    assert vote_accuracy(PAST) > 0.7
-    assert vote_accuracy(alternating) < 0.5
+    assert vote_accuracy(_lived_through(PAST)) > 0.7
+    assert vote_accuracy(_lived_through(alternating)) < 0.5
     assert vote_accuracy([]) == 0.5
+
+
+def test_a_vote_knows_nothing_of_later_incidents() -> None:
+    lived = _lived_through(PAST)
+    assert [s.voted for s in lived[:2]] == [None, "deployment_issue"]
+    assert foretold(PAST[0], lived).voted is None
+
+
+def test_a_correction_changes_the_measured_accuracy() -> None:
+    lived = _lived_through(PAST)
+    corrected = [replace(s, category="code_bug", confirmed=True) if s.incident_id == "INC-2" else s for s in lived]
+    assert vote_accuracy(corrected) < vote_accuracy(lived)
 
 
 def test_a_confirmed_cause_outvotes_a_guess() -> None:
@@ -65,6 +85,12 @@ def test_causes_that_came_back() -> None:
     assert [r.incident_ids for r in found] == [("INC-3", "INC-4", "INC-5"), ("INC-0", "INC-1", "INC-2")]
     assert found[0].services == ("search",)
     assert recurring([once]) == []
+
+
+def test_what_came_back_lists_what_was_to_be_done() -> None:
+    asked_for = [replace(PAST[0], action_items=("Add a null check",)), replace(PAST[1], action_items=("Add a canary",))]
+    (found,) = recurring(asked_for)
+    assert found.action_items == ("Add a null check", "Add a canary")
 
 
 def _result(identity: str, probability: float) -> SearchResult:
