@@ -6,6 +6,7 @@ Belongs here: the shape of the configuration, as frozen models. Reading the file
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -288,19 +289,105 @@ def known_action(name: str) -> str:
     )
 
 
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
 class PolicyRule(Section):
-    """One exception to "everything waits for a person"."""
+    """One rule of who must agree; the first that fits an action decides."""
 
     action: str
-    """The type of action that may run by itself."""
+    """The type of action; `*`: every type, where a person decides."""
     environment: str
-    """In this environment, and no other."""
+    """In this environment, and no other; `*`: every environment, where a person decides."""
     services: tuple[str, ...] = ()
     """Only on these services; empty: all."""
-    risk: Literal["none", "low"] = "low"
-    """The highest risk; never above low."""
+    risk: Literal["none", "low", "medium", "high"] | None = None
+    """The highest risk that it is about; nothing: low for what runs by itself (never more), else high."""
+    hours: str | None = None
+    """Only at this time of day, UTC, such as `08:00-18:00` or `22:00-06:00`."""
+    decide: Literal["automatic", "approval", "forbidden"] = "automatic"
+    """Whether it runs by itself, waits for people, or is never done."""
+    approvers: tuple[str, ...] = ()
+    """Who may approve; empty: those of `remediation.approvers`."""
+    approvals: int = Field(default=1, ge=1)
+    """How many different people must agree."""
+    valid_for: Duration = timedelta(hours=1)
+    """How long an approval is good for."""
+    per_day: int = Field(default=3, ge=0)
+    """How often within 24 hours it runs by itself before it stops and asks."""
 
-    _action = field_validator("action")(known_action)
+    @property
+    def highest_risk(self) -> str:
+        """The highest risk that it is about."""
+        return self.risk or ("low" if self.decide == "automatic" else "high")
+
+    @field_validator("action")
+    @classmethod
+    def _known_action(cls, name: str) -> str:
+        return name if name == "*" else known_action(name)
+
+    @field_validator("hours")
+    @classmethod
+    def _readable_hours(cls, hours: str | None) -> str | None:
+        if hours is not None and not _HOURS.fullmatch(hours):
+            raise ValueError(f"{hours!r} is not a time of day; write 08:00-18:00")
+        return hours
+
+    @model_validator(mode="after")
+    def _automatic_is_narrow(self) -> PolicyRule:
+        if self.decide == "automatic" and self.risk in ("medium", "high"):
+            raise ValueError("what runs by itself has at most risk low; write risk: low or decide: approval")
+        if self.decide == "automatic" and "*" in (self.action, self.environment.strip()):
+            raise ValueError("what runs by itself names its action and its environment; * is for decide: approval")
+        return self
+
+
+class Person(Section):
+    """Somebody who may decide."""
+
+    token: SecretStr | None = None
+    """What they log in with on the page of approvals, as `${NAME}`; nothing: not there."""
+    slack: str | None = None
+    """Their user id in Slack."""
+
+
+class Target(Section):
+    """How actions on some services are carried out; the first that fits counts."""
+
+    services: tuple[str, ...] = ()
+    """The services; empty: all."""
+    actions: tuple[str, ...] = ()
+    """The types of action; empty: all that the executor can do."""
+    environment: str | None = None
+    """In this environment; nothing: in every one."""
+    executor: str
+    """kubectl, argocd, github-actions, gitlab, jenkins, http, command or flags."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    """What the executor needs to know, such as the namespace; docs/remediation.md names them."""
+
+    @field_validator("actions")
+    @classmethod
+    def _known_actions(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(known_action(name) for name in actions)
+
+
+class ExecutionSettings(Section):
+    """How actions are carried out."""
+
+    time_limit: Duration = timedelta(seconds=60)
+    """How long one command or request may take."""
+    kubectl: str = "kubectl"
+    """The program."""
+    kubeconfig: Path | None = None
+    """Its configuration; nothing: its own default."""
+    commands: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Name -> a local command that may be run, as a list of words; `{{ service }}` and its siblings are filled in."""
+    hosts: tuple[str, ...] = ()
+    """Private, loopback or link-local hosts that the http executor may reach all the same, as `name` or `name:port`."""
+    verify_after: Duration = timedelta(minutes=10)
+    """How long after an action its effect is looked at."""
+    hold: Duration = timedelta(minutes=3)
+    """For how long the series must have been good then."""
 
 
 class RemediationSettings(Section):
@@ -310,9 +397,14 @@ class RemediationSettings(Section):
     """Type -> switch; a type that is not named is enabled and needs approval."""
     communication: Communication = Communication()
     policy: tuple[PolicyRule, ...] = ()
-    """What may run without asking; empty: everything waits."""
+    """Rules of who must agree, the first that fits decides; empty: everything waits for one approval."""
     approvers: tuple[str, ...] = ()
     """Who may approve; empty: nobody is checked."""
+    people: dict[str, Person] = Field(default_factory=dict)
+    """Name -> how this person is recognised on the page and in Slack."""
+    targets: tuple[Target, ...] = ()
+    """How actions are carried out; what no target fits a person does by hand."""
+    execution: ExecutionSettings = ExecutionSettings()
     shadow: bool = False
     """Diagnose and store, tell nobody."""
 

@@ -619,6 +619,32 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
+class ActionCall(Model):
+    """What is asked of which system to carry an action out; every name in it is resolved, none is guessed."""
+
+    executor: str
+    """kubectl, argocd, github-actions, ...: a name of `remediation/executors`."""
+    operation: str
+    """What the executor is to do: rollback, scale, restart, ..."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+
+
+class SeriesCheck(Model):
+    """Which series shows that an action helped: all its values of the last `hold_seconds` on the right side."""
+
+    name: str
+    """The query's name in `context.metrics.queries`."""
+    series: str
+    """`MetricSeries.key`."""
+    service: str | None = None
+    threshold: float
+    below: bool = True
+    """Whether good values are at most the threshold; else at least."""
+    within_seconds: float = 600.0
+    """How long after the action it is looked at."""
+    hold_seconds: float = 180.0
+
+
 class RemediationAction(Model):
     """One thing that could be done; nothing is done before a person says yes."""
 
@@ -637,6 +663,17 @@ class RemediationAction(Model):
     requires_approval: bool = True
     missing: str = ""
     """What is not known and therefore keeps the action from being approved."""
+    environment: str | None = None
+    evidence: tuple[str, ...] = ()
+    """What speaks for the cause that it answers."""
+    risk_reasons: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    """What it takes to carry it out."""
+    call: ActionCall | None = None
+    """How a system is asked to do it; None: a person does it by hand."""
+    check: SeriesCheck | None = None
+    undo_of: str | None = None
+    """The action that this one takes back."""
 
 
 class Remediation(Model):

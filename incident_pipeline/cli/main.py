@@ -35,7 +35,10 @@ OF_ONE_INCIDENT: dict[str, Command] = {
     "timeline": Command(f"{_HERE}.stored:timeline", "Print the timeline of an incident."),
     "postmortem": Command(f"{_HERE}.stored:postmortem", "Print the postmortem of an incident."),
     "confirm": Command(f"{_HERE}.feedback:confirm", "Say what the cause of an incident was."),
-    "actions": Command(f"{_HERE}.stored:actions", "List the actions proposed for an incident."),
+    "actions": Command(f"{_HERE}.actions:actions", "List the actions proposed for an incident."),
+    "approve": Command(f"{_HERE}.actions:approve", "Agree to an action; it is carried out once."),
+    "reject": Command(f"{_HERE}.actions:reject", "Refuse an action; it is not carried out."),
+    "settle": Command(f"{_HERE}.actions:settle", "Say how an action ended that nobody else can tell of."),
     "export": Command(f"{_HERE}.stored:export", "Write an incident's evidence as a folder."),
 }
 """Commands about one incident; understood below `incidents` as well."""
@@ -79,6 +82,12 @@ COMMANDS: dict[str, Command | Group] = {
             "stats": Command(f"{_HERE}.kb_upkeep:stats", "Say what the knowledge base holds."),
         },
     ),
+    "policy": Group(
+        "Who must agree to what.",
+        {"explain": Command(f"{_HERE}.actions:explain", "Say which rule decides on an action, and why.")},
+    ),
+    "freeze": Command(f"{_HERE}.actions:freeze", "Stop all execution of actions everywhere."),
+    "unfreeze": Command(f"{_HERE}.actions:unfreeze", "Let actions be executed again."),
     "logs": Group(
         "Work on log files.",
         {"patterns": Command(f"{_HERE}.logs:patterns", "Group log lines into patterns.")},

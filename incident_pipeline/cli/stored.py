@@ -1,4 +1,4 @@
-"""What is stored of incidents: show, versions, diff, sql, timeline, postmortem, actions, export.
+"""What is stored of incidents: show, versions, diff, sql, timeline, postmortem, export.
 
 Belongs here: the commands over the incident store, and their JSON. Does not belong here: what people read
 (`stored_text.py`), and what people do with incidents (`incidents.py`).
@@ -163,19 +163,6 @@ def postmortem(incident_id: IncidentId, as_json: AsJson = False) -> None:
         output.print_json(found)
     else:
         stored_text.print_asset("postmortem", found)
-
-
-def actions(incident_id: IncidentId, as_json: AsJson = False) -> None:
-    """List the actions proposed for an incident, the recommended one first.
-
-    Example:
-      incident-pipeline actions INC-20261123-143500-payments-4f2a
-    """
-    found = context.application().store.read(incident_id, "remediation")
-    if as_json:
-        output.print_json(found.actions)
-    else:
-        stored_text.print_asset("remediation", found)
 
 
 def export(

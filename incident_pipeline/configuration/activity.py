@@ -23,7 +23,14 @@ Verdict = tuple[str, str]
 ACTIVE: Verdict = ("active", "")
 
 NOT_YET: dict[str, str] = {
-    "remediation.approvers": "approvals are not taken yet",
+    "remediation.targets": "approved actions are carried out by hand yet",
+    "remediation.execution.time_limit": "approved actions are carried out by hand yet",
+    "remediation.execution.kubectl": "approved actions are carried out by hand yet",
+    "remediation.execution.kubeconfig": "approved actions are carried out by hand yet",
+    "remediation.execution.commands": "approved actions are carried out by hand yet",
+    "remediation.execution.hosts": "approved actions are carried out by hand yet",
+    "remediation.execution.verify_after": "approved actions are carried out by hand yet",
+    "remediation.execution.hold": "approved actions are carried out by hand yet",
 }
 """Keys that are read and checked and that nothing uses yet; `*` is any one name."""
 

@@ -5,9 +5,9 @@
                          +------ due again <--------------+
 
 Belongs here: opening it. Its parts are `intake.py` (accept, group), `claims.py`, `decisions.py` (what people do),
-`ledger.py` (what they said of causes and suggestions), `outbox.py` (what people are told), `inbox_records.py` (reading)
-and `inbox_retention.py` (forgetting); the tables are in `inbox_schema.py`, `ledger_schema.py` and `outbox_schema.py`,
-what differs between databases in `database.py`.
+`approvals.py` and `executions.py` (actions), `ledger.py` (what people said of causes and suggestions), `outbox.py`
+(what people are told), `inbox_records.py` (reading) and `inbox_retention.py` (forgetting); the tables are in
+`inbox_schema.py` and the other `*_schema.py`, what differs between databases in `database.py`.
 Every method is one transaction, and every method that needs to know the time is told it.
 """
 
@@ -16,9 +16,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from incident_pipeline.config import DiagnosisSettings
+from incident_pipeline.storage.approvals import Approvals
 from incident_pipeline.storage.claims import Claim, Claims
 from incident_pipeline.storage.database import BUSY_SECONDS, Database
 from incident_pipeline.storage.decisions import Decisions
+from incident_pipeline.storage.executions import Executions
 from incident_pipeline.storage.inbox_records import Event, InboxState, IncidentRecord, Records
 from incident_pipeline.storage.inbox_retention import Retention
 from incident_pipeline.storage.inbox_schema import is_current, migrate
@@ -29,7 +31,7 @@ from incident_pipeline.storage.outbox import Outbox
 __all__ = ["Claim", "Entry", "Event", "GroupingResult", "Inbox", "InboxState", "IncidentRecord"]
 
 
-class Inbox(Intake, Claims, Decisions, Records, Ledger, Retention, Outbox):
+class Inbox(Intake, Claims, Decisions, Approvals, Executions, Records, Ledger, Retention, Outbox):
     """Safe to share between threads; any number of processes may open the same one."""
 
     @classmethod

@@ -11,6 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from incident_pipeline.models import IncidentStatus, Severity
+from incident_pipeline.storage.action_schema import LIVE_EXECUTION_STATES, executions
 from incident_pipeline.storage.inbox_base import ENDED, InboxBase, batches, note, stamp
 from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, claims, incidents, metadata
 
@@ -32,12 +33,13 @@ class Retention(InboxBase):
             if moment is not None
         ]
         live = sa.select(claims.c.incident_id).where(claims.c.state.in_(LIVE_CLAIM_STATES))
+        acting = sa.select(executions.c.incident_id).where(executions.c.state.in_(LIVE_EXECUTION_STATES))
         # what is due for a replayed incident is due to whoever replays it
         nothing_due = incidents.c.due_at.is_(None) | incidents.c.replayed_from.is_not(None)
         query = (
             sa.select(incidents.c.incident_id)
             .where(incidents.c.status.in_(OVER), nothing_due, sa.or_(sa.false(), *old))
-            .where(incidents.c.incident_id.not_in(live))
+            .where(incidents.c.incident_id.not_in(live), incidents.c.incident_id.not_in(acting))
             .order_by(ended_at, incidents.c.incident_id)
         )
         with self._database.read() as connection:

@@ -224,10 +224,16 @@ def create_ledger(connection: sa.Connection) -> None:
     connection.execute(sa.text("DROP TABLE IF EXISTS signatures"))
 
 
+def create_actions(connection: sa.Connection) -> None:
+    """0004: what people decide on actions, what is carried out, and the switch that stops it."""
+    metadata.create_all(connection)
+
+
 MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {
     "0001_create_tables": create_tables,
     "0002_create_outbox": create_outbox,
     "0003_create_ledger": create_ledger,
+    "0004_create_actions": create_actions,
 }
 
 

@@ -230,7 +230,10 @@ def test_secrets_are_in_no_text_of_the_configuration(tmp_path: Path) -> None:
         ({"diagnosis": {"categories": ["code-bug"]}}, "diagnosis.categories[0]: must be one of deployment_issue"),
         ({"diagnosis": {"categories": ["code_bugs"]}}, "did you mean code_bug?"),
         ({"remediation": {"actions": {"rolback": {}}}}, "there is no action 'rolback'; did you mean rollback?"),
-        ({"remediation": {"policy": [{"action": "scale", "environment": "dev", "risk": "high"}]}}, "one of none, low"),
+        (
+            {"remediation": {"policy": [{"action": "scale", "environment": "dev", "risk": "high"}]}},
+            "has at most risk low",
+        ),
         (
             {"alerts": {"maintenance": [{"start": "soon", "end": "2026-11-24", "reason": "x"}]}},
             "maintenance[0].start: ",

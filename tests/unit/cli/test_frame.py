@@ -155,6 +155,7 @@ def test_what_is_done_with_one_incident_is_understood_below_incidents_too() -> N
 def test_an_incident_that_is_not_there_is_one_sentence(name: str, tmp_path: Path) -> None:
     more = {"merge": ["INC-none"], "split": ["x"], "diff": ["logs", "1", "2"], "export": [str(tmp_path / "out")]}
     more["confirm"] = ["--cause", "x"]
+    more |= {"approve": ["a1"], "reject": ["a1"], "settle": ["a1", "--done"]}
     result = call(name, "INC-none", *more.get(name, []), "--data-dir", str(tmp_path / "data"))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("incident-pipeline: ")
