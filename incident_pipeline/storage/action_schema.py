@@ -93,8 +93,3 @@ freezes = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
     moment_column("at", nullable=False),
 )
-
-
-def create_action_tables(connection: sa.Connection) -> None:
-    """0002: decisions on actions, executions, rehearsals, the freeze switch."""
-    metadata.create_all(connection, tables=[action_decisions, executions, rehearsals, freezes])
