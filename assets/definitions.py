@@ -9,6 +9,7 @@ import dagster as dg
 from assets import alerts, context, diagnosis, documents, knowledge, remediation
 from assets.io_manager import incident_io_manager
 from assets.jobs import all_jobs
+from assets.logs import json_lines
 from assets.resources import Responder
 from assets.sensors import all_sensors
 
@@ -21,7 +22,7 @@ def build_definitions(**resources: Any) -> dg.Definitions:
         sensors=all_sensors,
         resources={"responder": Responder(), "io_manager": incident_io_manager, **resources},
         executor=dg.in_process_executor,
-        loggers={"console": dg.colored_console_logger.configured({"log_level": "WARNING"})},
+        loggers={"console": json_lines},
     )
 
 

@@ -29,10 +29,15 @@ class IncidentPartitions(dg.DynamicPartitionsDefinition):
         return known or super().has_partition_key(partition_key, current_time, dynamic_partitions_store)
 
 
+def partition_of(run: dg.DagsterRun | None) -> str | None:
+    """The incident that a run is about."""
+    return run.tags.get("dagster/partition") if run else None
+
+
 @contextmanager
 def known_partition(run: dg.DagsterRun | None) -> Iterator[None]:
     """While the block runs, the partition of this run is known to exist."""
-    key = run.tags.get("dagster/partition") if run else None
+    key = partition_of(run)
     known = IncidentPartitions.of_this_process
     if key is None or key in known:
         yield

@@ -14,12 +14,13 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from assets.keepalive import kept_open
-from assets.partitions import known_partition
+from assets.partitions import known_partition, partition_of
 from assets.versions import RunVersions
 from incident_pipeline.application import Application
 from incident_pipeline.intake.dispatch import CLAIM_TAG
 from incident_pipeline.models import Diagnosis, Incident
 from incident_pipeline.storage import liveness
+from incident_pipeline.structured_logs import about
 
 
 class Responder(dg.ConfigurableResource):
@@ -46,7 +47,11 @@ class Responder(dg.ConfigurableResource):
             liveness.hold(self.application.run_locks, run_id)
         home = Path(context.instance.root_directory) if context.instance and not context.instance.is_ephemeral else None
         try:
-            with kept_open(home, run_id) if home else nullcontext(), known_partition(context.run):
+            with (
+                kept_open(home, run_id) if home else nullcontext(),
+                known_partition(context.run),
+                about(incident_id=partition_of(context.run), run_id=run_id),
+            ):
                 yield self
         finally:
             if run_id:

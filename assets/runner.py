@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -26,6 +27,9 @@ from typing import Any
 from assets.launcher import SOCKET_NAME
 from incident_pipeline.application import Application
 from incident_pipeline.storage import liveness
+from incident_pipeline.structured_logs import write_json_logs
+
+LOG = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
 LOOK_AFTER_DEAD_SECONDS = 5.0
@@ -68,7 +72,7 @@ class Runner:
                 taken = self._take(json.loads(_read_line(connection)))
                 connection.sendall(b"ok\n" if taken else b"no\n")
             except (OSError, ValueError, KeyError) as error:
-                print(f"runner: a request was not understood: {error}", file=sys.stderr)
+                LOG.warning("a request was not understood: %s", error)
 
     def _take(self, request: dict[str, Any]) -> bool:
         run_id = str(request["run_id"])
@@ -200,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Forks a process for each run.")
     parser.add_argument("--max-runs", type=int, default=max(2, os.cpu_count() or 2))
     options = parser.parse_args()
+    write_json_logs("runner")
     application = Application.load()
     locks = application.run_locks
     warm_up()

@@ -14,7 +14,7 @@ from assets.partitions import incident_partitions
 from assets.resources import Responder
 from incident_pipeline.communication.speaker import Speaker, stands_in
 from incident_pipeline.communication.telling import report_failed_run
-from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, run_tags, take_claims
+from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, RUN_CONFIG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
 from incident_pipeline.knowledge_sources import sources_state
 from incident_pipeline.storage.claims import Claim
@@ -31,7 +31,11 @@ def _requests(context: dg.SensorEvaluationContext, claims: Sequence[Claim]) -> d
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=claim.claim_id, job_name=claim.job, partition_key=claim.incident_id, tags=run_tags(claim)
+                run_key=claim.claim_id,
+                job_name=claim.job,
+                partition_key=claim.incident_id,
+                run_config=RUN_CONFIG,
+                tags=run_tags(claim),
             )
             for claim in claims
         ],
@@ -86,7 +90,7 @@ def knowledge_base_sources(context: dg.SensorEvaluationContext, responder: Respo
     if state == context.cursor:
         return dg.SkipReason("no source has changed")
     context.update_cursor(state)
-    return dg.RunRequest(run_key=None)
+    return dg.RunRequest(run_key=None, run_config=RUN_CONFIG)
 
 
 @dg.run_failure_sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)

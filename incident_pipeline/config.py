@@ -465,6 +465,15 @@ class Connection(Section):
     """What this system alone needs, such as the index of logs or the region; docs/connectors.md names them."""
 
 
+class DeadManSwitch(Section):
+    """Somebody outside who is told that the responder works, and alarms when that stops."""
+
+    url: SecretStr | None = None
+    """The address to ask, as `${NAME}`; nothing: nobody is told."""
+    interval: Duration = timedelta(minutes=1)
+    """How often."""
+
+
 class KnowledgeBaseSettings(Section):
     """What is remembered."""
 
@@ -498,6 +507,7 @@ class Scenario(Section):
     remediation: RemediationSettings = RemediationSettings()
     documentation: Documentation = Documentation()
     knowledge_base: KnowledgeBaseSettings = KnowledgeBaseSettings()
+    dead_man_switch: DeadManSwitch = DeadManSwitch()
     retention: Duration | None = None
     """How long ended incidents are kept; nothing: for ever."""
     retention_by_severity: dict[Severity, Duration] = Field(default_factory=dict)

@@ -13,10 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import ConfigurationError, StoreError
@@ -60,7 +59,6 @@ class Supervisor:
     environment: dict[str, str]
     logs: Path
     say: Callable[[str], None]
-    _files: list[IO[bytes]] = field(default_factory=list)
 
     def look(self, now: float) -> None:
         """Start what does not run and may."""
@@ -84,20 +82,17 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for file in self._files:
-            file.close()
 
     def _start(self, child: Child, now: float) -> None:
-        log = (self.logs / f"{child.name}.log").open("ab")
-        self._files.append(log)
-        child.process = subprocess.Popen(  # noqa: S603 - our own commands
-            child.command,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_parent,
-        )
+        with (self.logs / f"{child.name}.log").open("ab") as log:
+            child.process = subprocess.Popen(  # noqa: S603 - our own commands
+                child.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_end_with_parent,
+            )
         child.started = now
 
     def _died(self, child: Child, now: float) -> None:
@@ -170,16 +165,24 @@ def _children(application: Application, ports: Ports, code_port: int, workspace:
             [
                 *(python, "-m", "dagster", "api", "grpc", "--module-name", "assets.definitions"),
                 *("--host", "127.0.0.1", "--port", str(code_port), "--location-name", "incident_pipeline"),
+                *("--log-format", "json"),
             ],
         ),
         Child(
             "web-server",
             [
                 *(python, "-m", "dagster_webserver", "--workspace", str(workspace)),
-                *("--host", ports.ui_host, "--port", str(ports.ui)),
+                *("--host", ports.ui_host, "--port", str(ports.ui), "--log-format", "json"),
             ],
         ),
-        Child("daemon", [python, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]),
+        Child(
+            "daemon",
+            [
+                *(python, "-m", "dagster._daemon", "run", "--workspace", str(workspace)),
+                # it says at `info` that each sensor had nothing to do, every 5 s
+                *("--log-format", "json", "--log-level", "warning"),
+            ],
+        ),
         Child(
             "receiver",
             [

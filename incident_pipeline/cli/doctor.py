@@ -1,4 +1,4 @@
-"""`doctor`: whether each configured source answers, asked one cheap question."""
+"""`doctor`: whether each configured source answers, asked one cheap question; with `--all`, this installation too."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ import typer
 from incident_pipeline.cli import context, output
 
 if TYPE_CHECKING:
+    from incident_pipeline.application import Application
     from incident_pipeline.config import Scenario
 
 COLUMNS = ("source", "evidence", "answer", "seconds", "rows", "why")
 WINDOW = timedelta(minutes=1)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also inbox, incidents, knowledge base, disk, heartbeats, what waits.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Ask every configured source one cheap question, and say which answer.
 
     The exit status is 1 where one does not.
 
     Example:
-      incident-pipeline doctor
+      incident-pipeline doctor --all
     """
     from incident_pipeline.evidence.gather import gather_now
     from incident_pipeline.models import Incident
@@ -34,6 +40,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     with output.progress("asking"):
         gathered = gather_now(sources, sources, question, _cheap(application.scenario), now)
     answers = [_answer(kind, envelope) for kind, found in gathered.items() for envelope in found.envelopes]
+    if everything:
+        answers += _own(application, now)
     if as_json:
         output.print_json(answers)
     elif answers:
@@ -55,6 +63,22 @@ def _answer(kind: str, envelope: Any) -> dict[str, Any]:
         "rows": len(envelope.rows),
         "error": envelope.error,
     }
+
+
+def _own(application: Application, now: datetime) -> list[dict[str, Any]]:
+    from incident_pipeline.self_check import check
+
+    return [
+        {
+            "source": answer.part,
+            "kind": "own",
+            "status": answer.status,
+            "seconds": answer.seconds,
+            "rows": None,
+            "error": answer.said,
+        }
+        for answer in check(application, now)
+    ]
 
 
 def _cheap(scenario: Scenario) -> Scenario:

@@ -69,7 +69,7 @@ class DagsterWebServer:
             return False
         return any(entry["name"] == LOCATION and entry.get("locationOrLoadError") for entry in entries)
 
-    def launch(self, claim: Claim, tags: Mapping[str, str]) -> str:
+    def launch(self, claim: Claim, tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str:
         """Start the run of a claim; returns the run's id.
 
         Raises:
@@ -84,7 +84,7 @@ class DagsterWebServer:
         )
         if added["__typename"] not in PARTITION_IS_THERE:
             raise TransientSourceError(f"the Dagster web server did not add the partition: {_reason(added)}")
-        launched = self._ask("launchRun", LAUNCH_RUN, {"params": _execution(claim, tags, repository)})
+        launched = self._ask("launchRun", LAUNCH_RUN, {"params": _execution(claim, tags, run_config, repository)})
         if launched["__typename"] != "LaunchRunSuccess":
             raise PermanentSourceError(f"the Dagster web server did not launch the run: {_reason(launched)}")
         return str(launched["run"]["runId"])
@@ -97,12 +97,14 @@ class DagsterWebServer:
         return found
 
 
-def _execution(claim: Claim, tags: Mapping[str, str], repository: Mapping[str, str]) -> dict[str, Any]:
+def _execution(
+    claim: Claim, tags: Mapping[str, str], run_config: Mapping[str, Any], repository: Mapping[str, str]
+) -> dict[str, Any]:
     every_tag = {**tags, PARTITION_TAG: claim.incident_id}
     return {
         "selector": {**repository, "pipelineName": claim.job},
         "mode": "default",
-        "runConfigData": {},
+        "runConfigData": run_config,
         "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in every_tag.items()]},
     }
 

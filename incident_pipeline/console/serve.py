@@ -1,11 +1,12 @@
 """The receiver's process: `python -m incident_pipeline.console.serve`; `incident-pipeline up` starts it.
 
-Three things live in it: webhooks, the launching of runs, and telling people what is new.
+What lives in it: webhooks, the launching of runs, telling people what is new, and the dead man's switch.
 """
 
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from functools import partial
 
 import uvicorn
@@ -13,12 +14,15 @@ import uvicorn
 from incident_pipeline.application import Application
 from incident_pipeline.communication.speaker import Speaker
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
-from incident_pipeline.connectors.http import post_json
+from incident_pipeline.connectors.http import answers, post_json
+from incident_pipeline.console.dead_man_switch import DeadManSwitch
 from incident_pipeline.console.kb_pages import routes
 from incident_pipeline.console.receiver import create_receiver
-from incident_pipeline.intake.dispatch import Dispatcher, run_tags
+from incident_pipeline.intake.dispatch import RUN_CONFIG, Dispatcher, run_tags
 from incident_pipeline.storage.claims import Claim
+from incident_pipeline.structured_logs import write_json_logs
 
+PING_TIMEOUT = timedelta(seconds=10)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -29,6 +33,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=3001)
     parser.add_argument("--web-server", required=True, help="URL of the Dagster web server")
     options = parser.parse_args()
+    write_json_logs("receiver")
     application = Application.load()
     dispatcher = Dispatcher(application, partial(_launch, DagsterWebServer(options.web_server, post_json)))
     receiver = create_receiver(
@@ -41,19 +46,31 @@ def main() -> None:
     if options.host in LOOPBACK:
         # the pages ask for no token: they are for people on this machine
         receiver.router.routes.extend(routes(lambda: application.knowledge_base))
-    speaker = Speaker(application, watches="daemon")
-    dispatcher.start()
-    speaker.start()
+    threads: list[Dispatcher | Speaker | DeadManSwitch] = [
+        dispatcher,
+        Speaker(application, watches="daemon"),
+        *_dead_man_switch(application),
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        uvicorn.run(receiver, host=options.host, port=options.port, log_level="warning", access_log=False)
+        uvicorn.run(receiver, host=options.host, port=options.port, log_config=None, access_log=False)
     finally:
-        dispatcher.stop()
-        speaker.stop()
+        for thread in threads:
+            thread.stop()
         application.close()
 
 
+def _dead_man_switch(application: Application) -> list[DeadManSwitch]:
+    settings = application.scenario.dead_man_switch
+    if settings.url is None:
+        return []
+    ping = partial(answers, settings.url.get_secret_value(), PING_TIMEOUT)
+    return [DeadManSwitch(application.inbox, ping, settings.interval)]
+
+
 def _launch(server: DagsterWebServer, claim: Claim) -> str:
-    return server.launch(claim, run_tags(claim))
+    return server.launch(claim, run_tags(claim), RUN_CONFIG)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import IncidentPipelineError
@@ -23,6 +24,8 @@ PAUSE_SECONDS = 0.2
 CLAIM_TAG = "incident_pipeline/claim"
 """The run tag that says which claim on an incident the run works for."""
 ATTEMPT_TAG = "incident_pipeline/attempt"
+RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
+"""What a run is started with: without it Dagster logs every event of every step, and not as our logs are."""
 REST = timedelta(seconds=5)
 """After a launch that failed: the sensors do the work in the meantime."""
 PRIORITIES = {"P1": 50, "P2": 40, "P3": 30, "P4": 20, "P5": 10}
@@ -93,11 +96,18 @@ class Dispatcher:
             try:
                 run_id = self._launch(claim)
             except IncidentPipelineError as error:
-                LOG.warning("%s waits for the sensor: %s", claim.incident_id, error)
+                LOG.warning("the run waits for the sensor: %s", error, extra={"incident_id": claim.incident_id})
                 self._application.inbox.put_back(claim.claim_id, self._now())
                 self._resting_until = self._now() + REST
                 continue
             self._application.inbox.launched(claim.claim_id, run_id, self._now())
+            LOG.info(
+                "%s launched, attempt %s: %s",
+                claim.job,
+                claim.attempt,
+                claim.reason,
+                extra={"incident_id": claim.incident_id, "run_id": run_id},
+            )
             launched += 1
         return launched
 

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from incident_pipeline.storage.inbox import Inbox
 from tests.unit.cli.runner import call
+from tests.unit.intake.builders import NOW, alert
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +34,50 @@ def test_each_source_says_whether_it_answers(place: Path) -> None:
     assert "cannot be reached" in answers["alertmanager"]["error"]
     assert "no connector 'absent'" in answers["absent"]["error"]
     assert "unavailable" in call("doctor").stdout
+
+
+def own(*words: str) -> dict[str, dict[str, str]]:
+    return {each["source"]: each for each in json.loads(call("doctor", "--all", "--json", *words).stdout)}
+
+
+def test_the_installation_itself_is_asked_too(place: Path) -> None:
+    call("alert", "--title", "errors", "--service", "payments", "--data-dir", "data")
+    answers = own()
+    assert {name: each["status"] for name, each in answers.items() if name != "open files"} == {
+        "configuration": "ok",
+        "data directory": "ok",
+        "inbox": "ok",
+        "incidents": "ok",
+        "knowledge base": "warning",
+        "receiver": "warning",
+        "daemon": "warning",
+        "waiting": "ok",
+    }
+    assert {each["kind"] for each in answers.values()} == {"own"}
+    assert "1 accepted" in answers["inbox"]["error"]
+    assert "has never run here" in call("doctor", "--all").stdout
+
+
+def test_what_is_broken_is_said_and_the_rest_is_asked(place: Path) -> None:
+    data = place / "data"
+    (data / "incidents").mkdir(parents=True)
+    inbox = Inbox.open(data / "inbox.sqlite")
+    inbox.accept([alert("a")], NOW)
+    inbox.heartbeat("daemon", NOW)
+    inbox.close()
+    (data / "incidents" / "INC-1.duckdb").write_bytes(b"damaged" * 5000)
+    answers = own()
+    assert call("doctor", "--all").exit_code == 1
+    assert "may be damaged" in answers["incidents"]["error"]
+    assert answers["daemon"]["status"] == "unavailable"
+    assert "logs/daemon.log" in answers["daemon"]["error"]
+    assert "nobody diagnoses it" in answers["waiting"]["error"]
+    assert answers["inbox"]["status"] == "ok"
+
+
+def test_a_damaged_inbox_is_an_answer(place: Path) -> None:
+    (place / "data").mkdir()
+    (place / "data" / "inbox.sqlite").write_bytes(b"damaged" * 5000)
+    answers = own()
+    assert "not a database" in answers["inbox"]["error"]
+    assert answers["data directory"]["status"] == "ok"
