@@ -3,7 +3,7 @@
 from kb.base import KnowledgeBase
 from kb.documents import Document, SearchResult
 from kb.errors import DamagedIndexError, KnowledgeBaseError, ModelError, UnreadableError
-from kb.learning import Feedback, Recurrence, Vote, foretold, recurring, vote, vote_accuracy
+from kb.learning import Feedback, Recurrence, Vote, as_signature, foretold, recurring, vote, vote_accuracy
 from kb.merging import Added
 from kb.reading import Reading, Skipped, gone, read_paths, starter_documents
 from kb.similar import IncidentSignature, Match, find_similar
@@ -24,6 +24,7 @@ __all__ = [
     "Skipped",
     "UnreadableError",
     "Vote",
+    "as_signature",
     "find_similar",
     "foretold",
     "gone",

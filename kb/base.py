@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from kb.documents import Document, SearchResult
 from kb.embedding import DEFAULT_MODEL, Embedder, load_embedder
 from kb.learning import Feedback, adjusted
-from kb.merging import Added, Change, changed_documents, checked, is_same_model, merge, new_passages
+from kb.merging import Added, Change, changed_documents, checked, is_same_model, known_vectors, merge, new_passages
 from kb.redaction import redact_value
 from kb.search import Searcher
 from kb.shipped import shipped_vectors
@@ -104,7 +104,9 @@ class KnowledgeBase:
         wanted = change(self._contents)
         if wanted.is_empty(self._contents) and is_same_model(self._contents, embedder):
             return Added(0, 0, len(handed_in), 0, self._contents.version)
-        vectors = self._vectors(new_passages(self._contents, wanted.offered.values(), embedder), progress)
+        needed = new_passages(self._contents, wanted.offered.values(), embedder)
+        vectors = known_vectors(self._contents, needed, embedder)
+        vectors.update(self._vectors([text for text in needed if text not in vectors], progress))
         with write_lock(self.path):
             old = read(self.path)
             wanted = change(old)

@@ -30,12 +30,24 @@ class Document:
     """Alert names, severities, tags: words that describe it."""
     commit: str | None = None
     """The commit that last changed it, where it came from a git repository."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What a postmortem says of its incident: severity, root_cause, fix, duration, and each open action."""
+
+    def fact(self, name: str) -> str | None:
+        """What the document says under a name; None where it says nothing."""
+        return next((value for key, value in self.facts if key == name), None)
+
+    @property
+    def open_actions(self) -> tuple[str, ...]:
+        """Action items that nothing says are done."""
+        return tuple(value for key, value in self.facts if key == "open_action")
 
     @property
     def content_hash(self) -> str:
         """The hash of all that is indexed; an unchanged document costs nothing."""
         parts = (self.kind, self.title, self.text, self.source, str(self.date), *self.services, "|", *self.labels)
-        joined = "\x00".join((*parts, self.category or ""))
+        facts = (f"{name}={value}" for name, value in self.facts)
+        joined = "\x00".join((*parts, self.category or "", self.commit or "", *facts))
         return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

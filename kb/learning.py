@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from kb.documents import SearchResult
+from kb.documents import Document, SearchResult
 from kb.similar import IncidentSignature, Match, find_similar
 from kb.tokens import terms
 
@@ -125,6 +125,21 @@ def recurring(past: Iterable[IncidentSignature]) -> list[Recurrence]:
             home.append(signature)
     found = [_recurrence(group) for group in groups if len(group) > 1]
     return sorted(found, key=lambda recurrence: (-len(recurrence.incident_ids), recurrence.cause))
+
+
+def as_signature(postmortem: Document) -> IncidentSignature:
+    """What a postmortem that people wrote says of its incident, to be looked for among the causes that came back."""
+    return IncidentSignature(
+        incident_id=postmortem.id,
+        title=postmortem.title,
+        services=postmortem.services,
+        category=postmortem.category,
+        started_at=postmortem.date,
+        cause=postmortem.fact("root_cause"),
+        fixed_by=postmortem.fact("fix"),
+        confirmed=True,
+        action_items=postmortem.open_actions,
+    )
 
 
 def _recurrence(group: Sequence[IncidentSignature]) -> Recurrence:

@@ -74,6 +74,7 @@ def redacted(document: Document) -> Document:
         source=redact(_storable(document.source)),
         services=tuple(map(_storable, document.services)),
         labels=tuple(redact(_storable(label)) for label in document.labels),
+        facts=tuple((_storable(name), redact(_storable(value))) for name, value in document.facts),
     )
 
 
@@ -91,6 +92,19 @@ def new_passages(old: Contents, offered: Iterable[Offered], embedder: Embedder |
     if old.meta.get("model") != embedder.name:
         needed += [passage(old.documents[chunk.document_row].title, chunk) for chunk in old.chunks]
     return list(dict.fromkeys(needed))
+
+
+def known_vectors(old: Contents, passages: Iterable[str], embedder: Embedder | None) -> dict[str, FloatArray]:
+    """The vectors of texts that are stored already: a document that was moved or edited keeps most of its own."""
+    wanted = set(passages)
+    if not wanted or embedder is None or old.vectors is None or old.meta.get("model") != embedder.name:
+        return {}
+    found = {}
+    for row, chunk in enumerate(old.chunks):
+        text = passage(old.documents[chunk.document_row].title, chunk)
+        if text in wanted and old.vectors[row].any():
+            found[text] = old.vectors[row]
+    return found
 
 
 def is_same_model(old: Contents, embedder: Embedder | None) -> bool:

@@ -19,6 +19,8 @@ from typing import Any
 
 from kb.documents import KINDS, Document, as_utc
 from kb.errors import UnreadableError
+from kb.git_history import Past, file_histories
+from kb.structure import find_structure
 
 MOST_BYTES = 5_000_000
 """A longer text file is not a document that somebody reads at night."""
@@ -90,11 +92,25 @@ def gone(documents: Iterable[Document], paths: Iterable[str | Path]) -> list[str
 
 
 def _read(path: Path, most_bytes: int) -> Iterator[Document | Skipped]:
-    if path.is_dir():
-        for file in _files(path):
-            yield from _read_file(file, path, most_bytes)
-    else:
+    if not path.is_dir():
         yield from _read_file(path, path.parent, most_bytes)
+        return
+    histories = file_histories(path)
+    for file in _files(path):
+        for item in _read_file(file, path, most_bytes):
+            past = histories.get(file.relative_to(path).as_posix())
+            yield item if past is None or isinstance(item, Skipped) else _with_past(item, past, file, path)
+
+
+def _with_past(document: Document, past: Past, file: Path, folder: Path) -> Document:
+    """A document of a repository: it keeps the id that its first name gave it, unless it says one itself."""
+    named = document.id == _own_id(folder, file.relative_to(folder).as_posix())
+    identity = _own_id(folder, past.first_name) if named else document.id
+    return replace(document, id=identity, commit=past.commit)
+
+
+def _own_id(folder: Path, relative: str) -> str:
+    return f"{folder.resolve().name}/{relative}"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -138,7 +154,7 @@ def _read_document(path: Path, folder: Path, most_bytes: int) -> Document:
     if not text.strip():
         raise UnreadableError("it is empty")
     relative = path.relative_to(folder).as_posix()
-    return _document(facts, text, default_id=f"{folder.resolve().name}/{relative}", path=path)
+    return _document(facts, text, default_id=_own_id(folder, relative), path=path)
 
 
 def _decoded(data: bytes) -> str:
@@ -175,7 +191,7 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
 def _document(facts: Mapping[str, Any], text: str, default_id: str, path: Path) -> Document:
     heading = _HEADING.search(text)
     stem = path.name.partition(".")[0]
-    return Document(
+    document = Document(
         id=str(facts.get("id") or default_id),
         kind=_kind(facts.get("kind") or facts.get("type"), path),
         title=str(facts.get("title") or (heading[1] if heading else stem)),
@@ -185,6 +201,29 @@ def _document(facts: Mapping[str, Any], text: str, default_id: str, path: Path) 
         services=_names(facts.get("services") or facts.get("service")),
         category=str(facts["category"]) if facts.get("category") else None,
         labels=tuple(dict.fromkeys(n for key in ("alerts", "alert", "labels", "tags") for n in _names(facts.get(key)))),
+    )
+    return with_structure(document, facts)
+
+
+def with_structure(document: Document, given: Mapping[str, Any]) -> Document:
+    """A postmortem with what its own text says of the incident; what it was given outweighs that.
+
+    Args:
+        document: of any kind; only postmortems are looked into.
+        given: front matter or the record of a JSON line; severity, root_cause, fix and duration may stand there.
+    """
+    if document.kind != "postmortem":
+        return document
+    found = find_structure(document.text, document.title)
+    minutes = None if found.duration is None else f"{found.duration.total_seconds() / 60:.0f}m"
+    said = {"severity": found.severity, "root_cause": found.root_cause, "fix": found.fix, "duration": minutes}
+    facts = [(name, str(given.get(name) or value)) for name, value in said.items() if given.get(name) or value]
+    return replace(
+        document,
+        date=document.date or found.date,
+        services=document.services or found.services,
+        category=document.category or found.category,
+        facts=(*facts, *(("open_action", action) for action in found.open_actions)),
     )
 
 
@@ -230,7 +269,7 @@ def _from_line(line: bytes, where: str) -> Document | Skipped:
         return Skipped(where, f"has no {' and no '.join(missing)}")
     if record["kind"] not in KINDS:
         return Skipped(where, f"its kind is {str(record['kind'])[:40]!r}; write one of {', '.join(KINDS)}")
-    return Document(
+    document = Document(
         id=str(record["id"]),
         kind=record["kind"],
         title=str(record.get("title") or record["id"]),
@@ -241,3 +280,4 @@ def _from_line(line: bytes, where: str) -> Document | Skipped:
         category=str(record["category"]) if record.get("category") else None,
         labels=_names(record.get("labels")),
     )
+    return with_structure(document, record)

@@ -26,7 +26,8 @@ from kb.lexical import TermIndex
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: `documents.facts`. A file of version 1 is read as it is and becomes one of version 2 when it is next written."""
 _ONE_AT_A_TIME = threading.Lock()
 """While one thread has the file open, DuckDB gives another one that same file, even if it has been replaced since."""
 _BATCH = 20_000
@@ -44,7 +45,7 @@ CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE TABLE documents (
     row INTEGER PRIMARY KEY, id VARCHAR NOT NULL, kind VARCHAR NOT NULL, title VARCHAR NOT NULL, text VARCHAR NOT NULL,
     source VARCHAR NOT NULL, date TIMESTAMP, services VARCHAR[] NOT NULL, category VARCHAR, labels VARCHAR[] NOT NULL,
-    "commit" VARCHAR, content_hash VARCHAR NOT NULL);
+    "commit" VARCHAR, content_hash VARCHAR NOT NULL, facts VARCHAR[][]);
 CREATE TABLE chunks (
     document_row INTEGER NOT NULL, heading VARCHAR NOT NULL, line INTEGER NOT NULL, text VARCHAR NOT NULL);
 CREATE TABLE vectors (part INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -120,8 +121,9 @@ def _read_all(connection: duckdb.DuckDBPyConnection) -> Contents:
     meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     if int(meta["schema"]) > SCHEMA_VERSION:
         raise ValueError(f"written by a newer version, schema {meta['schema']}")
+    facts = "facts" if int(meta["schema"]) > 1 else "NULL"
     rows = connection.execute(
-        'SELECT id, kind, title, text, source, date, services, category, labels, "commit", content_hash '
+        f'SELECT id, kind, title, text, source, date, services, category, labels, "commit", {facts}, content_hash '  # noqa: S608 - own names
         "FROM documents ORDER BY row"
     ).fetchall()
     chunks, vectors = _chunks(connection, int(meta.get("dimensions", "0")))
@@ -140,8 +142,11 @@ def _read_all(connection: duckdb.DuckDBPyConnection) -> Contents:
 
 
 def _document(row: tuple[Any, ...]) -> Document:
-    identity, kind, title, text, source, date, services, category, labels, commit = row
-    return Document(identity, kind, title, text, source, as_utc(date), tuple(services), category, tuple(labels), commit)
+    identity, kind, title, text, source, date, services, category, labels, commit, facts = row
+    return Document(
+        identity, kind, title, text, source, as_utc(date), tuple(services), category, tuple(labels), commit,
+        tuple((name, value) for name, value in facts or ()),
+    )  # fmt: skip
 
 
 def _chunks(
@@ -220,6 +225,7 @@ def _row(number: int, hashed: tuple[Document, str]) -> tuple[Any, ...]:
     return (
         number, document.id, document.kind, document.title, document.text, document.source, date,
         list(document.services), document.category, list(document.labels), document.commit, content_hash,
+        [list(fact) for fact in document.facts],
     )  # fmt: skip
 
 

@@ -16,11 +16,11 @@ _MONTH_NAMES = """
 january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sept sep|october oct|
 november nov|december dec
 """
-_MONTHS = {name: at for at, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()}
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+MONTHS = {name: at for at, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()}
+MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/](\d\d)[-/](\d\d)(?!\d)")
-_MONTH_FIRST = re.compile(rf"\b({_MONTH})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+((?:19|20)\d\d)\b)?", re.I)
-_DAY_FIRST = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTH})\b\.?(?:,?\s+((?:19|20)\d\d)\b)?", re.I)
+_MONTH_FIRST = re.compile(rf"\b({MONTH})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+((?:19|20)\d\d)\b)?", re.I)
+_DAY_FIRST = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({MONTH})\b\.?(?:,?\s+((?:19|20)\d\d)\b)?", re.I)
 _STOP_WORDS = """
 a an and are as at be been but by can could did do does for from had has have he her his how i if in into is it its may
 more most no not of on or our out over she should so some such than that the their them then there these they this those
@@ -48,9 +48,9 @@ def _date_terms(text: str) -> Iterable[str]:
     for year, month, day in _ISO_DATE.findall(text):
         yield from _day(year, int(month), day)
     for month, day, year in _MONTH_FIRST.findall(text):
-        yield from _day(year, _MONTHS[month.lower()], day)
+        yield from _day(year, MONTHS[month.lower()], day)
     for day, month, year in _DAY_FIRST.findall(text):
-        yield from _day(year, _MONTHS[month.lower()], day)
+        yield from _day(year, MONTHS[month.lower()], day)
 
 
 def _day(year: str, month: int, day: str) -> Iterable[str]:

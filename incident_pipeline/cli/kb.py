@@ -66,7 +66,10 @@ def show(
         return
     facts = [document.kind, document.source, document.date.date().isoformat() if document.date else ""]
     output.print_text(output.safe(document.title))
-    output.print_text(output.safe(" · ".join(filter(None, [*facts, *document.services]))) + "\n")
+    output.print_text(output.safe(" · ".join(filter(None, [*facts, *document.services]))))
+    for name, value in document.facts:
+        output.print_text(output.safe(f"{name.replace('_', ' ')}: {value}"))
+    output.print_text("")
     for line in document.text.split("\n"):
         output.print_text(output.safe(line))
 
@@ -116,15 +119,17 @@ def similar(
 
 
 def recurring(as_json: Json = False) -> None:
-    """Causes that came back, the most frequent first.
+    """Causes that came back, in incidents and in postmortems, the most frequent first, with their open action items.
 
     Example:
       incident-pipeline kb recurring
     """
+    from kb import as_signature
     from kb import recurring as find_recurring
 
     with said():
-        found = find_recurring(opened().signatures)
+        written = (as_signature(document) for document in opened().documents if document.kind == "postmortem")
+        found = find_recurring([*opened().signatures, *written])
     if as_json:
         output.print_json([{name: getattr(r, name) for name in r.__dataclass_fields__} for r in found])
         return
