@@ -22,6 +22,8 @@ GENERIC = words(
     "misconfiguration dependency_unreachable"
 )
 """Mechanisms that say how a service fails, not why."""
+MEASURED = frozenset({"cluster_state"})
+"""Approaches whose own probabilities are shares of right answers: the lead over others says nothing beyond them."""
 INPUTS = ("lead",)
 OUT_OF_NOTHING = 6.0
 """A lead over nobody proves nothing: at most so many times what the approach itself gave."""
@@ -51,7 +53,7 @@ def gap_offset(gaps: Sequence[Gap]) -> float:
 def calibrated(merged: Sequence[Hypothesis], gaps: Sequence[Gap] = ()) -> float:
     """The probability that the first hypothesis is right."""
     table = weights().get("calibration") or {}
-    if not table:
+    if not table or merged[0].approach in MEASURED:
         return min(merged[0].confidence, CEILING)
     odds = (
         table["intercept"]

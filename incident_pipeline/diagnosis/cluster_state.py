@@ -37,7 +37,7 @@ def cluster_findings(incident: Incident, evidence: Evidence) -> list[Finding]:
         return []
     cluster = cluster_of(incident, evidence)
     found = [finding for family in FAMILIES for finding in family(cluster)]
-    return blamed(found, cluster, service_graph(evidence))
+    return blamed(found, service_graph(evidence))
 
 
 def health(evidence: Evidence, found: Sequence[Finding] | Sequence[Hypothesis]) -> str:

@@ -5,12 +5,14 @@ Belongs here: indices over the objects of one snapshot. Does not belong here: wh
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from incident_pipeline.diagnosis.graph import service_graph
 from incident_pipeline.diagnosis.kubernetes.fields import (
     Fields,
     fields_at,
@@ -20,7 +22,7 @@ from incident_pipeline.diagnosis.kubernetes.fields import (
     selects,
     text_at,
 )
-from incident_pipeline.models import Evidence, Incident, KubernetesObject, LogEntry
+from incident_pipeline.models import Alert, Evidence, Incident, KubernetesObject, LogEntry, MetricSeries
 
 RECENT = timedelta(hours=1)
 """What was last seen longer before the incident is old noise."""
@@ -92,6 +94,10 @@ class Cluster:
     """Before this, an event is old."""
     logs: Mapping[str, Sequence[LogEntry]] = field(default_factory=dict)
     """Service -> its lines since then."""
+    calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Service -> the services that it depends on."""
+    metrics: Sequence[MetricSeries] = ()
+    alerts: Sequence[Alert] = ()
 
     @cached_property
     def by_kind(self) -> dict[str, list[KubernetesObject]]:
@@ -155,21 +161,37 @@ class Cluster:
         return next((a for a in self.apps if a.namespace == namespace and selects(selector, a.labels)), None)
 
     @cached_property
-    def events(self) -> dict[tuple[str, str], list[Event]]:
-        """Recent events of each object (kind, name), oldest first."""
-        found: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    def _event_bodies(self) -> dict[tuple[str, str], list[Fields]]:
+        """The events of each object (kind, name), unread: most are of objects that nobody asks about."""
+        found: dict[tuple[str, str], list[Fields]] = defaultdict(list)
         for body in self.bodies("Event"):
-            event = _event(body)
-            if event.last is None or event.last >= self.since:
-                found[event.kind, event.name].append(event)
-        for events in found.values():
-            events.sort(key=lambda event: (event.last is not None, event.last or self.since))
+            involved = fields_at(body, "involvedObject") or fields_at(body, "regarding")
+            found[text_at(involved, "kind"), text_at(involved, "name")].append(body)
         return found
 
+    @cached_property
+    def _events(self) -> dict[tuple[str, str], list[Event]]:
+        return {}
+
     def events_of(self, kind: str, body: Fields, *reasons: str) -> list[Event]:
-        """Recent events of one object, of these reasons where any are given."""
-        found = self.events.get((kind, name_of(body)), [])
-        return [event for event in found if not reasons or event.reason in reasons]
+        """Recent events of one object, oldest first; of these reasons where any are given."""
+        key = (kind, name_of(body))
+        if key not in self._events:
+            read = [_event(one) for one in self._event_bodies.get(key, ())]
+            recent = [event for event in read if event.last is None or event.last >= self.since]
+            self._events[key] = sorted(recent, key=lambda e: (e.last is not None, e.last or self.since))
+        return [event for event in self._events[key] if not reasons or event.reason in reasons]
+
+    @cached_property
+    def _matches(self) -> dict[tuple[str, re.Pattern[str]], list[LogEntry]]:
+        return {}
+
+    def lines_with(self, service: str, pattern: re.Pattern[str]) -> list[LogEntry]:
+        """The recent lines of a service that the pattern occurs in, oldest first."""
+        key = (service, pattern)
+        if key not in self._matches:
+            self._matches[key] = [line for line in self.logs.get(service, ()) if pattern.search(full_text(line))]
+        return self._matches[key]
 
     @cached_property
     def nodes(self) -> list[Fields]:
@@ -185,7 +207,14 @@ def cluster_of(incident: Incident, evidence: Evidence) -> Cluster:
     for entry in evidence.logs.rows:
         if entry.service and entry.timestamp >= since:
             logs[entry.service].append(entry)
-    return Cluster(tuple(objects), since, logs)
+    calls = service_graph(evidence).depends_on
+    return Cluster(tuple(objects), since, logs, calls, evidence.metrics.rows, incident.alerts)
+
+
+def full_text(line: LogEntry) -> str:
+    """The message with the short texts of its attributes: structured logs put the error there."""
+    extra = (value for value in line.attributes.values() if isinstance(value, str) and len(value) < 2_000)
+    return " ".join((line.message[:4_000], *extra))
 
 
 def name_of(body: Fields) -> str:

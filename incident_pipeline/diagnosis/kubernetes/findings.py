@@ -12,7 +12,7 @@ from typing import Any
 
 from incident_pipeline.models import InvolvedObject
 
-CERTAIN, STRONG, LIKELY, WEAK = 0.95, 0.85, 0.65, 0.35
+CERTAIN, STRONG, LIKELY, WEAK = 0.96, 0.88, 0.7, 0.35
 """How far a finding carries by itself: two objects that disagree; what the cluster says; a fit; a hint."""
 
 
