@@ -19,10 +19,13 @@ from pathlib import Path
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import ConfigurationError, StoreError
+from incident_pipeline.service_manager import ALIVE, READY, STOPPING, tell
 
 TICK_SECONDS = 0.1
 READY_SECONDS = 120.0
 STOP_SECONDS = 7.0
+SIGN_SECONDS = 10.0
+"""Between signs of life to the service manager; it waits for a minute (`WatchdogSec`)."""
 RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)
 """How long a process that keeps dying is left alone before it is started again."""
 STEADY_SECONDS = 60.0
@@ -132,6 +135,7 @@ def supervise(application: Application, ports: Ports, on_ready: Callable[[str, s
     try:
         _run(supervisor, stop, lambda: _all_answer(*urls), lambda: on_ready(*urls), logs)
     finally:
+        tell(STOPPING)
         supervisor.stop()
 
 
@@ -143,13 +147,17 @@ def _run(
     logs: Path,
 ) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    ready = False
+    ready, next_sign = False, 0.0
     while not stop.wait(TICK_SECONDS):
         supervisor.look(time.monotonic())
+        if time.monotonic() >= next_sign:
+            tell(ALIVE)
+            next_sign = time.monotonic() + SIGN_SECONDS
         if ready:
             continue
         if all_answer():
             ready = True
+            tell(READY)
             on_ready()
         elif time.monotonic() > deadline:
             raise StoreError(f"not everything was up after {READY_SECONDS:.0f} s; the logs in {logs} say why")

@@ -2,10 +2,11 @@
 # Installs the real peers that integration tests talk to, where that is allowed; tests without their peer skip and say so.
 set -u
 missing=""
-for pair in prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager git:git /usr/lib/postgresql:postgresql; do
+for pair in prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager git:git /usr/lib/postgresql:postgresql \
+    /usr/sbin/nginx:nginx-light redis-server:redis-server; do
     thing=${pair%:*}
     case "$thing" in
-        /*) [ -d "$thing" ] || missing="$missing ${pair#*:}" ;;
+        /*) [ -e "$thing" ] || missing="$missing ${pair#*:}" ;;
         *) command -v "$thing" >/dev/null 2>&1 || missing="$missing ${pair#*:}" ;;
     esac
 done
