@@ -51,6 +51,7 @@ def alerts_and_resolutions(
     application, now = responder.application, responder.now()
     try:
         application.inbox.heartbeat("daemon", now)
+        application.inbox.resolve_mitigated(now, application.scenario.remediation.resolve_after)
         return _requests(context, take_claims(application, now))
     finally:
         application.close()

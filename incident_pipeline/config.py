@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic.json_schema import SkipJsonSchema
 
 from incident_pipeline.durations import Duration
+from incident_pipeline.hours import ClockTime, TimeZone
 from incident_pipeline.models import ActionType, Category, Severity, Utc
 
 
@@ -260,6 +261,53 @@ class Action(Section):
     """Whether a person must agree first."""
 
 
+class QuietHours(Section):
+    """A part of each day in which somebody is not disturbed; what comes in it is sent at its end."""
+
+    start: ClockTime
+    """When it begins, `22:00`."""
+    end: ClockTime
+    """When it ends, `07:00`; earlier than the start: on the next day."""
+    timezone: TimeZone = "UTC"
+    """Where that is the time, such as Europe/Berlin."""
+    unless: tuple[Severity, ...] = (Severity.P1,)
+    """Severities that do not wait."""
+
+
+class Stakeholder(Section):
+    """Who is told in plain words, of what, and how."""
+
+    name: str
+    """What they are called: support, management."""
+    severities: tuple[Severity, ...] = (Severity.P1, Severity.P2)
+    """Incidents of which severity they hear of."""
+    services: tuple[str, ...] = ()
+    """Of which services; empty: of all."""
+    slack_channel: str | None = None
+    """A channel of theirs."""
+    emails: tuple[str, ...] = ()
+    """Their addresses; needs `connections.smtp`."""
+    webhook: str | None = None
+    """The name of the connection to which a notice is posted as JSON."""
+    quiet_hours: QuietHours | None = None
+    """When they are not disturbed."""
+
+
+class UpdateIntervals(Section):
+    """How long after one update the next is due, by severity."""
+
+    P1: Duration = timedelta(minutes=30)
+    """For the most severe."""
+    P2: Duration = timedelta(hours=1)
+    """For severe ones."""
+    P3: Duration = timedelta(hours=4)
+    """For the rest of the working day."""
+    P4: Duration = timedelta(hours=24)
+    """For small ones."""
+    P5: Duration = timedelta(hours=24)
+    """For the smallest."""
+
+
 class Communication(Section):
     """Who is told."""
 
@@ -270,7 +318,14 @@ class Communication(Section):
     status_page: bool = False
     """Whether an update of the public status page is proposed."""
     stakeholder_notify: bool = False
-    """Whether a notice to stakeholders is proposed."""
+    """Whether a notice to stakeholders is proposed, and sent to those in `stakeholders`."""
+    stakeholders: tuple[Stakeholder, ...] = ()
+    """Who is told in plain words, of what, and how."""
+    components: dict[str, str] = Field(default_factory=dict)
+    """Service -> the id of its component on the status page; a service without one is never named there."""
+    public_names: dict[str, str] = Field(default_factory=dict)
+    """Service -> what the public calls it; without one its incident is told as "one of our services"."""
+    updates: UpdateIntervals = UpdateIntervals()
 
 
 def known_action(name: str) -> str:
@@ -407,6 +462,8 @@ class RemediationSettings(Section):
     execution: ExecutionSettings = ExecutionSettings()
     shadow: bool = False
     """Diagnose and store, tell nobody."""
+    resolve_after: Duration = timedelta(minutes=15)
+    """An incident that is mitigated and whose alerts are silent for so long is resolved."""
 
     @field_validator("actions")
     @classmethod
@@ -418,6 +475,21 @@ class RemediationSettings(Section):
         return self.actions.get(action_type.replace("-", "_"), Action())
 
 
+class ImpactSettings(Section):
+    """What an incident's cost is measured by; without a key its part reads "not measured"."""
+
+    users_metric: str | None = None
+    """The series that counts affected users."""
+    revenue_per_request: float | None = Field(default=None, gt=0)
+    """What one failed request costs."""
+    currency: str = "EUR"
+    """Of what unit."""
+    success_objective: float | None = Field(default=None, gt=0, lt=1)
+    """The share of requests that must succeed, such as 0.999: minutes below it are out of objective."""
+    latency_objective_ms: float | None = Field(default=None, gt=0)
+    """The 99th percentile that must not be exceeded, in milliseconds: minutes above it are out of objective."""
+
+
 class Documentation(Section):
     """What is written."""
 
@@ -427,6 +499,7 @@ class Documentation(Section):
     """Whether a postmortem is written when the incident is resolved."""
     runbook_suggestions: bool = True
     """Whether runbooks are suggested, and updates of them proposed."""
+    impact: ImpactSettings = ImpactSettings()
 
 
 class Receiver(Section):

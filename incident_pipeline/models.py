@@ -676,11 +676,22 @@ class RemediationAction(Model):
     """The action that this one takes back."""
 
 
+class CommunicationStep(Model):
+    """Who is told what, by which channel, and when they next hear."""
+
+    audience: str
+    channel: str
+    message: str
+    next_update_due: Utc | None = None
+    """None: it is over."""
+
+
 class Remediation(Model):
     """The proposed actions, the recommended one first."""
 
     actions: tuple[RemediationAction, ...] = ()
     communication: tuple[str, ...] = ()
+    communication_plan: tuple[CommunicationStep, ...] = ()
 
 
 class TimelineEntry(Model):

@@ -66,7 +66,10 @@ def resolve(
     Example:
       incident-pipeline resolve INC-20261123-143500-payments-4f2a --note "rolled back to v2.3.4"
     """
-    context.application().inbox.resolve(incident_id, _who(by), _now(), note)
+    inbox = context.application().inbox
+    for title in inbox.firing(incident_id):
+        output.note(f"Still firing: {output.safe(title)}. If it is not over, the next alert opens the incident again.")
+    inbox.resolve(incident_id, _who(by), _now(), note)
     _say(incident_id, "resolved", as_json)
 
 

@@ -17,6 +17,12 @@ def team_channel(settings: RemediationSettings) -> str | None:
     return (named.test_channel or named.slack_channel) if settings.shadow else named.slack_channel
 
 
+def anybody_told(settings: RemediationSettings) -> bool:
+    """Whether anybody is to be told of anything; else nothing needs to be read."""
+    named = settings.communication
+    return team_channel(settings) is not None or named.stakeholder_notify or named.status_page
+
+
 def is_withheld(settings: RemediationSettings) -> bool:
     """Whether messages to the team are only stored: in shadow without a test channel."""
     return settings.shadow and settings.communication.test_channel is None

@@ -6,12 +6,19 @@ becomes of failures (`delivery.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from incident_pipeline.communication.mail import notice_mail
+from incident_pipeline.communication.rich_text import slack_escaped
 from incident_pipeline.config import AlertSource, Connection, Scenario
-from incident_pipeline.connectors import slack as slack_connector
+from incident_pipeline.connectors import message_webhook, slack, smtp, statuspage
 from incident_pipeline.connectors.base import SourceSettings
+from incident_pipeline.connectors.message_webhook import MessageWebhook
 from incident_pipeline.connectors.slack import Posted, Slack, SlackRefusedError
+from incident_pipeline.connectors.smtp import Smtp
+from incident_pipeline.connectors.statuspage import Statuspage
+from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.storage.outbox import Message
 
 Reference = dict[str, str]
@@ -66,6 +73,14 @@ class SlackMedium:
                 raise
             return await self._send(message, None)
 
+    async def whisper(self, channel: str, user: str, text: str) -> None:
+        """Say something that one person alone sees.
+
+        Raises:
+            SourceError: Slack refused, or did not answer.
+        """
+        await self._client.whisper(channel, user, slack_escaped(text))
+
     async def close(self) -> None:
         """Let go of connections."""
         await self._client.close()
@@ -87,20 +102,128 @@ class SlackMedium:
         return _where(posted)
 
 
+class EmailMedium:
+    """Notices to the addresses of a stakeholder."""
+
+    def __init__(self, server: Smtp, sender: str, addresses: Mapping[str, tuple[str, ...]]) -> None:
+        self._server, self._sender, self._addresses = server, sender, addresses
+
+    async def look_up(self, message: Message) -> Reference | None:  # noqa: ARG002 - the protocol's name for it
+        """Nobody can tell of a mail: it is sent again under the same Message-ID."""
+        return None
+
+    async def send(self, message: Message) -> Reference:
+        """Send text and HTML; a mail is never updated."""
+        addresses = self._addresses.get(message.target, ())
+        if not addresses:
+            raise ConfigurationError(f"remediation.communication.stakeholders has no addresses for {message.target!r}")
+        mail = notice_mail(message, self._sender, addresses)
+        await self._server.send(mail)
+        return {"message_id": str(mail["Message-ID"])}
+
+    async def close(self) -> None:
+        """Each mail has a connection of its own."""
+
+
+class WebhookMedium:
+    """Notices to systems that take JSON; each is a connection of its own."""
+
+    def __init__(self, client: Callable[[str], MessageWebhook]) -> None:
+        self._client = client
+        self._clients: dict[str, MessageWebhook] = {}
+
+    async def look_up(self, message: Message) -> Reference | None:  # noqa: ARG002 - the protocol's name for it
+        """Nobody can tell: it is sent again under the same key."""
+        return None
+
+    async def send(self, message: Message) -> Reference:
+        """Post it."""
+        client = self._clients.get(message.target) or self._client(message.target)
+        self._clients[message.target] = client
+        await client.send(message.key, message.content)
+        return {"key": message.key}
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        for client in self._clients.values():
+            await client.close()
+
+
+class StatusPageMedium:
+    """An incident on the public page: opened once, then updated."""
+
+    def __init__(self, page: Statuspage) -> None:
+        self._page = page
+
+    async def look_up(self, message: Message) -> Reference | None:
+        """By our key among the page's unresolved incidents; an update has arrived where its status stands there."""
+        found = await self._page.find(message.key)
+        if message.reference is None:
+            return {"id": found.id} if found else None
+        now = found.status if found else "resolved"
+        return message.reference if now == message.content["status"] else None
+
+    async def send(self, message: Message) -> Reference:
+        """Open the incident, or add an update to it."""
+        about = message.content
+        if message.reference is not None:
+            await self._page.update(
+                message.reference["id"], about["body"], status=about["status"], components=about["components"]
+            )
+            return message.reference
+        opened = await self._page.create(
+            message.key,
+            about["name"],
+            about["body"],
+            status=about["status"],
+            impact=about["impact"],
+            components=about["components"],
+            notify=True,
+        )
+        return {"id": opened.id}
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._page.close()
+
+
 def build_medium(medium: str, scenario: Scenario, transport: Any = None) -> Medium:
     """The way out of that name.
 
     Raises:
         ConfigurationError: the configuration does not say how to reach it.
     """
-    settings = SourceSettings(
-        name=medium,
-        scenario=scenario,
-        connection=scenario.connections.get(medium, Connection()),
-        keys=scenario.alerts.sources.get(medium, AlertSource()),
-        transport=transport,
-    )
-    return SlackMedium(slack_connector.build(settings))
+
+    def settings(name: str) -> SourceSettings:
+        connection = scenario.connections.get(name, Connection())
+        keys = scenario.alerts.sources.get(name, AlertSource())
+        return SourceSettings(name, scenario, connection, keys, transport)
+
+    if medium == "email":
+        stakeholders = scenario.remediation.communication.stakeholders
+        connection = scenario.connections.get("smtp", Connection())
+        addresses = {who.name: who.emails for who in stakeholders}
+        return EmailMedium(smtp.build(settings("smtp")), smtp.sender_of(connection), addresses)
+    if medium == "webhook":
+        return WebhookMedium(lambda name: message_webhook.build(settings(name)))
+    if medium == "status_page":
+        return StatusPageMedium(statuspage.build(settings("statuspage")))
+    return SlackMedium(slack.build(settings("slack")))
+
+
+async def whisper(scenario: Scenario, channel: str, user: str, text: str, transport: Any = None) -> None:
+    """Say something in Slack that one person alone sees.
+
+    Raises:
+        ConfigurationError: the configuration has no token for Slack.
+        SourceError: Slack refused, or did not answer.
+    """
+    medium = build_medium("slack", scenario, transport)
+    assert isinstance(medium, SlackMedium)  # noqa: S101 - its own name
+    try:
+        await medium.whisper(channel, user, text)
+    finally:
+        await medium.close()
 
 
 def _thread(message: Message) -> str | None:

@@ -56,9 +56,13 @@ def rich_text(markdown: str) -> list[Block]:
 
 def plain_text(markdown: str, limit: int = LONGEST_TEXT) -> str:
     """A Markdown text without its marks, for notifications and screen readers: nothing in it acts in Slack."""
-    lines = [_line(_apart(element)) for element in _elements(_parsed(markdown)) if element != _DIVIDER]
-    text = "\n".join(lines).strip()
+    text = readable(markdown)
     return slack_escaped(text if len(text) <= limit else text[: limit - len(CUT)] + CUT)
+
+
+def readable(markdown: str) -> str:
+    """A Markdown text without its marks, as it is read."""
+    return "\n".join(_line(_apart(e)) for e in _elements(_parsed(markdown)) if e != _DIVIDER).strip()
 
 
 def slack_escaped(text: str) -> str:

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from incident_pipeline.application import Application
-from incident_pipeline.communication.audience import team_channel, to_team
+from incident_pipeline.communication.audience import anybody_told, to_team
 from incident_pipeline.communication.news import Facts, News, facts_of, news
+from incident_pipeline.communication.notices import notices
 from incident_pipeline.communication.slack_message import Known, header_message, reply, what_changed
+from incident_pipeline.communication.stakeholders import stakeholder_notice
 from incident_pipeline.communication.trouble import run_failed
-from incident_pipeline.config import Scenario
 from incident_pipeline.errors import IncidentPipelineError, NotFoundError
-from incident_pipeline.models import Incident, StatusUpdate
+from incident_pipeline.models import Diagnosis, Incident, StatusUpdate, Symptoms
 from incident_pipeline.storage.inbox_base import SYSTEM
 from incident_pipeline.storage.inbox_records import Event
 from incident_pipeline.storage.outbox import Draft, Told
@@ -67,7 +68,7 @@ def report_failed_run(
 def _tell_of(application: Application, incident_id: str, now: datetime) -> bool:
     inbox = application.inbox
     incident = inbox.incident(incident_id)
-    if incident.replayed_from or incident.diagnosed_at is None or not _anybody(application.scenario):
+    if incident.replayed_from or incident.diagnosed_at is None or not anybody_told(application.scenario.remediation):
         return False
     events = inbox.events(incident_id)
     known, update = _known(application, incident, events)
@@ -75,13 +76,8 @@ def _tell_of(application: Application, incident_id: str, now: datetime) -> bool:
     before = inbox.told(incident_id)
     titles = {action.action_id: action.title for action in known.remediation.actions} if known.remediation else {}
     changed = news(Facts.model_validate(before.facts) if before.facts else None, facts, titles)
-    drafts = _drafts(application, known, update, changed, before)
+    drafts = _drafts(application, known, update, changed, before, now)
     return inbox.tell(incident_id, facts.model_dump(), before.sequence, drafts, now) and bool(changed)
-
-
-def _anybody(scenario: Scenario) -> bool:
-    """Whether anybody is to be told of anything; else nothing needs to be read."""
-    return team_channel(scenario.remediation) is not None
 
 
 def _known(application: Application, incident: Incident, events: Sequence[Event]) -> tuple[Known, StatusUpdate | None]:
@@ -99,7 +95,12 @@ def _known(application: Application, incident: Incident, events: Sequence[Event]
 
 
 def _drafts(
-    application: Application, known: Known, update: StatusUpdate | None, changed: Sequence[News], before: Told
+    application: Application,
+    known: Known,
+    update: StatusUpdate | None,
+    changed: Sequence[News],
+    before: Told,
+    now: datetime,
 ) -> list[Draft]:
     incident, settings = known.incident, application.scenario.remediation
     about = {"incident_id": incident.incident_id, "urgency": incident.severity.value}
@@ -110,7 +111,20 @@ def _drafts(
         key = f"{incident.incident_id}:slack:{before.sequence + 1}"
         told = "status update" if _TELL_ALL & {line.kind for line in changed} else changed[0].text
         drafts += to_team(settings, key, reply(text, told), thread=header, **about)
-    return drafts
+    return drafts + _notices(application, known, changed, before, now)
+
+
+def _notices(
+    application: Application, known: Known, changed: Sequence[News], before: Told, now: datetime
+) -> list[Draft]:
+    text = stakeholder_notice(
+        known.incident,
+        known.symptoms or Symptoms(),
+        known.diagnosis or Diagnosis(summary=""),
+        as_of=now,
+        templates=application.templates,
+    )
+    return notices(application.scenario.remediation, known.incident, text, changed, before.sequence + 1, now)
 
 
 def _reply_text(known: Known, update: StatusUpdate | None, changed: Sequence[News]) -> str:

@@ -100,8 +100,14 @@ def facts_of(scenario: Scenario) -> Facts:
 def _media_of(scenario: Scenario) -> Iterator[str]:
     """The connections through which people are told something."""
     named = scenario.remediation.communication
-    if named.slack_channel or named.test_channel:
+    told = named.stakeholders if named.stakeholder_notify else ()
+    if named.slack_channel or named.test_channel or any(who.slack_channel for who in told):
         yield "slack"
+    if any(who.emails for who in told):
+        yield "smtp"
+    yield from (who.webhook for who in told if who.webhook)
+    if named.status_page:
+        yield "statuspage"
 
 
 def _connections_of(source: str) -> Iterator[str]:
@@ -240,6 +246,10 @@ def _remediation(names: Sequence[str], value: Any, scenario: Scenario, _facts: F
         return ACTIVE
     if names[2] in ("slack_channel", "test_channel"):
         return _channel(names[2], scenario)
+    if names[2] == "stakeholders" and not scenario.remediation.communication.stakeholder_notify:
+        return "off", "remediation.communication.stakeholder_notify is off"
+    if names[2] in ("components", "public_names") and not scenario.remediation.communication.status_page:
+        return "off", "remediation.communication.status_page is off"
     return ACTIVE
 
 

@@ -1,8 +1,12 @@
 """Templates become text.
 
 Belongs here: where templates are found and how they are rendered safely.
-Does not belong here: what the templates say, and how outside text is escaped (`escape.py`): a template receives values
-that are already safe to print, so that a user's own template is as safe as ours.
+Does not belong here: what the templates say, and how outside text is escaped for Markdown (`escape.py`): a template
+receives values that are already safe to print, so that a user's own template is as safe as ours. In `*.html.j2` every
+value is escaped for HTML as it is printed.
+
+A template can read nothing but its values and other templates: it runs in Jinja's sandbox, and only files named `*.j2`
+are found, wherever `templates_dir` points.
 """
 
 from __future__ import annotations
@@ -43,13 +47,26 @@ def render(template_name: str, context: Mapping[str, Any], templates: Path | Non
         raise ConfigurationError(f"{where}: {error}; correct the template or remove it") from error
 
 
+class _Templates(jinja2.FileSystemLoader):
+    """Templates and nothing else: an `include` of `.env` or of a key that lies beside them finds no template."""
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Any]:
+        if not template.endswith(".j2"):
+            raise jinja2.TemplateNotFound(template)
+        return super().get_source(environment, template)
+
+
+def _is_html(name: str | None) -> bool:
+    return name is not None and name.endswith(".html.j2")
+
+
 @lru_cache(maxsize=8)
 def _environment(templates: Path | None) -> jinja2.Environment:
     folders = [folder for folder in (templates, PACKAGED_TEMPLATES) if folder is not None]
     return ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=_Templates(folders),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # the output is Markdown; escape.py makes values safe for it
+        autoescape=_is_html,  # elsewhere escape.py has made the values safe for Markdown
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -6,17 +6,18 @@ Belongs here: the change and its record, in one transaction. Does not belong her
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from incident_pipeline.durations import format_duration
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.absorb import absorb
 from incident_pipeline.storage.due import RESPOND, change, due, over
-from incident_pipeline.storage.inbox_base import ENDED, InboxBase, Row, incident_row, note, stamp
-from incident_pipeline.storage.inbox_schema import alert_keys, incidents, mutes, tracks
+from incident_pipeline.storage.inbox_base import ENDED, SYSTEM, InboxBase, Row, incident_row, note, stamp
+from incident_pipeline.storage.inbox_schema import alert_keys, alerts, incidents, mutes, tracks
 from incident_pipeline.storage.quiet import Silence, silence_of
 from incident_pipeline.storage.split import split_rows
 
@@ -45,20 +46,36 @@ class Decisions(InboxBase):
             note(connection, stamp(now), "incident_mitigated", incident_id, who)
 
     def resolve(self, incident_id: str, who: str, now: datetime, note_text: str = "") -> None:
-        """It is over, whatever its alerts say; the closing documents come next. Resolving again changes nothing."""
-        at = stamp(now)
+        """It is over, whatever its alerts say; the closing documents come next. Resolving again changes nothing.
+
+        That alerts were still firing is on record; one that fires again opens the incident again.
+        """
         with self._database.write() as connection:
             row = _row(connection, incident_id)
-            if row["status"] in ENDED:
-                return
-            values = {"status": IncidentStatus.RESOLVED.value, "resolved_at": at}
-            row = change(connection, row, values)
-            silent = {"active": False, "at": at}
-            connection.execute(
-                alert_keys.update().where(alert_keys.c.incident_id == incident_id, alert_keys.c.active).values(silent)
-            )
-            note(connection, at, "incident_resolved", incident_id, who, why=note_text)
-            change(connection, row, over(row, at))
+            if row["status"] not in ENDED:
+                _end(connection, row, who, stamp(now), note_text)
+
+    def firing(self, incident_id: str) -> list[str]:
+        """The titles of its alerts that still fire, each once."""
+        with self._database.read() as connection:
+            return _firing(connection, incident_id)
+
+    def resolve_mitigated(self, now: datetime, after: timedelta) -> list[str]:
+        """Resolve the incidents that are mitigated for so long, and none of whose alerts fires; returns which."""
+        at = stamp(now)
+        held = (incidents.c.status == IncidentStatus.MONITORING.value) & (
+            incidents.c.mitigated_at <= at - after.total_seconds()
+        )
+        with self._database.read() as connection:
+            if connection.execute(incidents.select().where(held).limit(1)).first() is None:
+                return []
+        with self._database.write() as connection:
+            names = connection.execute(sa.select(incidents.c.incident_id).where(held)).scalars().all()
+            quiet = [name for name in names if not _firing(connection, name)]
+            for name in quiet:
+                why = f"mitigated for {format_duration(after)}, and none of its alerts fires"
+                _end(connection, _row(connection, name), SYSTEM, at, why)
+            return quiet
 
     def reopen(self, incident_id: str, who: str, now: datetime, reason: str = "") -> None:
         """It is not over."""
@@ -133,6 +150,26 @@ class Decisions(InboxBase):
             silent = incidents.c.muted_until == row["until"]
             connection.execute(incidents.update().where(silent).values(muted_until=None))
             note(connection, stamp(now), "unmuted", None, who, mute=number)
+
+
+def _end(connection: sa.Connection, row: Row, who: str, at: float, why: str) -> None:
+    name = row["incident_id"]
+    firing = len(_firing(connection, name))
+    row = change(connection, row, {"status": IncidentStatus.RESOLVED.value, "resolved_at": at})
+    active = (alert_keys.c.incident_id == name) & alert_keys.c.active
+    connection.execute(alert_keys.update().where(active).values({"active": False, "at": at}))
+    note(connection, at, "incident_resolved", name, who, why=why, **({"alerts_firing": firing} if firing else {}))
+    change(connection, row, over(row, at))
+
+
+def _firing(connection: sa.Connection, incident_id: str) -> list[str]:
+    active = sa.select(alert_keys.c.source, alert_keys.c.dedup_key).where(
+        alert_keys.c.incident_id == incident_id, alert_keys.c.active
+    )
+    query = sa.select(alerts.c.title).where(
+        alerts.c.incident_id == incident_id, sa.tuple_(alerts.c.source, alerts.c.dedup_key).in_(active)
+    )
+    return list(dict.fromkeys(connection.execute(query.order_by(alerts.c.alert_id)).scalars()))
 
 
 def _open_again(connection: sa.Connection, row: Row, now: float, why: str) -> None:
