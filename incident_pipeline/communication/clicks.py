@@ -12,6 +12,7 @@ from incident_pipeline.application import Application
 from incident_pipeline.communication.slack_message import ACKNOWLEDGE, APPROVE, REJECT, RESOLVE
 from incident_pipeline.connectors.slack_interactions import Interaction
 from incident_pipeline.documents.escape import clean
+from incident_pipeline.documents.wording import count
 from incident_pipeline.errors import InputError, PolicyError
 from incident_pipeline.remediation.approvals import Choice, decide, person_with_slack
 
@@ -66,7 +67,8 @@ def _refuse_while_firing(application: Application, incident_id: str) -> None:
     firing = application.inbox.firing(incident_id)
     if firing:
         titles = "; ".join(clean(title, 80) for title in firing[:3])
+        still = "still fires" if len(firing) == 1 else "still fire"
         raise PolicyError(
-            f"{len(firing)} of its alerts still fire ({titles}), so it is not over; if it is all the same, "
-            f"`incident-pipeline resolve {incident_id}` says so"
+            f"{count(len(firing), 'alert')} {still} ({titles}), so it is not over; "
+            f"if it is all the same, `incident-pipeline resolve {incident_id}` says so"
         )

@@ -8,13 +8,13 @@ moved by ten points, and an action that somebody decided on or that was carried 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import Field
 
 from incident_pipeline.documents.wording import percent
-from incident_pipeline.models import ActionState, Diagnosis, Incident, Model, Remediation
+from incident_pipeline.models import ActionState, Diagnosis, Incident, Model, RemediationAction
 
 MOVED = 0.1
 """From this change of confidence on, people are told."""
@@ -30,6 +30,13 @@ TOLD_STATES: Mapping[str, str] = {
     ActionState.UNDONE: "undone",
 }
 """States of an action that people hear of, and how they read."""
+HELPED = "/helped"
+"""Behind an action's id: the state of looking whether it helped."""
+_HELPED_SAID = {
+    "passed": "it helped, the series is good again",
+    "failed": "it did not help",
+    "untold": "whether it helped cannot be told: the series could not be read",
+}
 
 
 class Facts(Model):
@@ -55,8 +62,17 @@ class News(NamedTuple):
     """Of an action: which."""
 
 
-def facts_of(incident: Incident, diagnosis: Diagnosis | None, remediation: Remediation | None) -> Facts:
-    """What matters of an incident as it is now."""
+def facts_of(
+    incident: Incident, diagnosis: Diagnosis | None, actions: Sequence[RemediationAction], helped: Mapping[str, str]
+) -> Facts:
+    """What matters of an incident as it is now.
+
+    Args:
+        incident: its status and severity.
+        diagnosis: the newest; None: there is none yet.
+        actions: in their states.
+        helped: action -> how looking whether it helped came out, as far as somebody has looked.
+    """
     primary = diagnosis.primary if diagnosis else None
     cause = ""
     if primary is not None:
@@ -64,14 +80,15 @@ def facts_of(incident: Incident, diagnosis: Diagnosis | None, remediation: Remed
         # without anything that is blamed, the mechanism is what makes one cause another
         parts = (primary.category.value, primary.service, blamed.kind, blamed.id or primary.mechanism)
         cause = " ".join(part or "-" for part in parts)
-    actions = remediation.actions if remediation else ()
+    states = {action.action_id: action.state.value for action in actions if _is_told(action)}
+    states |= {f"{action}{HELPED}": outcome for action, outcome in helped.items()}
     return Facts(
         status=incident.status.value,
         severity=incident.severity.value,
         cause=cause,
         description=primary.description if primary else "",
         confidence=primary.confidence if primary else None,
-        actions={action.action_id: action.state.value for action in actions if action.state in TOLD_STATES},
+        actions=states,
     )
 
 
@@ -99,7 +116,19 @@ def _changes(before: Facts, now: Facts, titles: Mapping[str, str]) -> Iterator[N
         yield News("confidence", f"confidence is now {_said(now.confidence)}, was {_said(before.confidence)}")
     for action, state in now.actions.items():
         if before.actions.get(action) != state:
-            yield News("action", f"{titles.get(action, action)}: {TOLD_STATES[state]}", action)
+            name = action.removesuffix(HELPED)
+            yield News("action", f"{titles.get(name, name)}: {_state_said(action, state)}", name)
+
+
+def _is_told(action: RemediationAction) -> bool:
+    """Proposals are part of the update; one that takes back what did not help is news of its own."""
+    return action.state in TOLD_STATES or action.undo_of is not None
+
+
+def _state_said(action: str, state: str) -> str:
+    if action.endswith(HELPED):
+        return _HELPED_SAID.get(state, f"whether it helped is {state}")
+    return TOLD_STATES.get(state, "proposed")
 
 
 def _moved(before: float | None, now: float | None) -> bool:

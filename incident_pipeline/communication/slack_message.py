@@ -7,8 +7,9 @@ Markdown becomes blocks (`rich_text.py`), and sending.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from incident_pipeline.communication.news import TOLD_STATES, News
@@ -22,12 +23,12 @@ from incident_pipeline.models import (
     Diagnosis,
     Incident,
     IncidentStatus,
-    Remediation,
     RemediationAction,
     Risk,
     Symptoms,
 )
 from incident_pipeline.remediation.proposals import WORTH_RECOMMENDING
+from incident_pipeline.remediation.records import action_hash
 
 HEADER_TEMPLATE = "slack_header.md.j2"
 APPROVE, REJECT, RESOLVE, ACKNOWLEDGE = "approve", "reject", "resolve", "acknowledge"
@@ -49,25 +50,20 @@ _DECIDED_MARKS = {
 _OVER = {IncidentStatus.RESOLVED, IncidentStatus.CLOSED, IncidentStatus.MERGED}
 
 
-class Decision(NamedTuple):
-    """What is on record about an action: who decided."""
-
-    action_id: str
-    who: str
-    digest: str = ""
-    """What exactly is decided on; goes with the button, so that an approval of another plan is void."""
-
-
 class Known(NamedTuple):
     """What is known of an incident, as far as it is shown."""
 
     incident: Incident
     diagnosis: Diagnosis | None = None
     symptoms: Symptoms | None = None
-    remediation: Remediation | None = None
+    actions: tuple[RemediationAction, ...] = ()
+    """In their states."""
     acknowledged_by: str = ""
     resolved_by: str = ""
-    decisions: tuple[Decision, ...] = ()
+    decided_by: Mapping[str, str] = MappingProxyType({})
+    """Action -> who decided on it last."""
+    dry_runs: Mapping[str, str] = MappingProxyType({})
+    """Hash of an action -> what a dry run of it said."""
 
 
 def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
@@ -79,7 +75,7 @@ def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
     text = render(HEADER_TEMPLATE, _context(known), templates)
     blocks = rich_text(text)
     if known.incident.status not in _OVER:
-        for action in _to_be_decided(known.remediation):
+        for action in _to_be_decided(known.actions):
             blocks += _proposal(known, action)
         blocks.append(_handles(known))
     return {"text": plain_text(text), "blocks": blocks, "about": "header"}
@@ -95,11 +91,15 @@ def reply(text: str, about: str) -> dict[str, Any]:
     return {"text": plain_text(text), "blocks": rich_text(text), "about": clean(about, 200)}
 
 
-def what_changed(found: Sequence[News], who: str = "") -> str:
-    """News as Markdown; empty for a first update, which needs no explanation."""
-    lines = [line.text for line in found if line.kind != "new"]
-    by = f" ({markdown(who, 60)})" if who else ""
-    return "".join(f"- {markdown(line, 300)}{by}\n" for line in lines)
+def what_changed(found: Sequence[News], known: Known) -> str:
+    """News as Markdown, each with who did it; empty for a first update, which needs no explanation."""
+    return "".join(f"- {markdown(line.text, 300)}{_by(line, known)}\n" for line in found if line.kind != "new")
+
+
+def _by(line: News, known: Known) -> str:
+    over = line.kind == "status" and known.incident.resolved_at is not None
+    who = known.resolved_by if over else known.decided_by.get(line.about, "")
+    return f" ({markdown(who, 60)})" if who else ""
 
 
 def _context(known: Known) -> dict[str, Any]:
@@ -141,35 +141,34 @@ def _people(known: Known) -> Iterator[str]:
 
 
 def _decided(known: Known) -> Iterator[str]:
-    who = {decision.action_id: decision.who for decision in known.decisions}
-    for action in known.remediation.actions if known.remediation else ():
+    for action in known.actions:
         if action.state in TOLD_STATES:
-            by = f" ({markdown(who[action.action_id], 60)})" if who.get(action.action_id) else ""
+            who = known.decided_by.get(action.action_id)
+            by = f" ({markdown(who, 60)})" if who else ""
             mark = _DECIDED_MARKS.get(action.state, "⏳")
             yield f"{mark} {markdown(action.title, 150)}: {TOLD_STATES[action.state]}{by}"
 
 
-def _to_be_decided(remediation: Remediation | None) -> list[RemediationAction]:
+def _to_be_decided(actions: Sequence[RemediationAction]) -> list[RemediationAction]:
     """Proposals that a person can say yes to: nothing about them is missing."""
-    proposed = [
-        action
-        for action in (remediation.actions if remediation else ())
-        if action.state is ActionState.PROPOSED and action.requires_approval and not action.missing
-    ]
+    waiting = (ActionState.PROPOSED, ActionState.EXPIRED)
+    proposed = [a for a in actions if a.state in waiting and a.requires_approval and not a.missing]
     return proposed[:_ACTIONS_SHOWN]
 
 
 def _proposal(known: Known, action: RemediationAction) -> list[Block]:
-    digest = next((d.digest for d in known.decisions if d.action_id == action.action_id), "")
+    digest = action_hash(action)
     text = f"🔧 **{markdown(action.title, 150)}** (risk {action.risk.value})"
     if action.command:
         text += f"\n{code(action.command, 400)}"
+    if known.dry_runs.get(digest):
+        text += f"\nDry run: {code(known.dry_runs[digest], 500)}"
     value = json.dumps({"incident": known.incident.incident_id, "action": action.action_id, "digest": digest})
     approve = _button("Approve", APPROVE, value, style="primary")
     if action.risk in (Risk.MEDIUM, Risk.HIGH):
         approve["confirm"] = {
             "title": _plain("Approve this action?"),
-            "text": _plain(f"{clean(action.title, 150)}. Risk: {action.risk.value}. It is carried out at once."),
+            "text": _plain(f"{clean(action.title, 150)}. Risk: {action.risk.value}."),
             "confirm": _plain("Approve"),
             "deny": _plain("Back"),
         }

@@ -24,7 +24,9 @@ from incident_pipeline.communication.slack_message import Known, header_message,
 from incident_pipeline.communication.stakeholders import stakeholder_notice
 from incident_pipeline.communication.trouble import run_failed
 from incident_pipeline.errors import IncidentPipelineError, NotFoundError
-from incident_pipeline.models import Diagnosis, Incident, StatusUpdate, Symptoms
+from incident_pipeline.models import Diagnosis, Incident, Remediation, RemediationAction, StatusUpdate, Symptoms
+from incident_pipeline.remediation.records import Execution, Verification, action_hash
+from incident_pipeline.remediation.states import with_states
 from incident_pipeline.storage.inbox_base import SYSTEM
 from incident_pipeline.storage.inbox_records import Event
 from incident_pipeline.storage.outbox import Draft, Told
@@ -70,28 +72,44 @@ def _tell_of(application: Application, incident_id: str, now: datetime) -> bool:
     incident = inbox.incident(incident_id)
     if incident.replayed_from or incident.diagnosed_at is None or not anybody_told(application.scenario.remediation):
         return False
-    events = inbox.events(incident_id)
-    known, update = _known(application, incident, events)
-    facts = facts_of(incident, known.diagnosis, known.remediation)
+    known, update = _known(application, incident, now)
+    executions = inbox.executions(incident_id)
+    facts = facts_of(incident, known.diagnosis, known.actions, _helped(executions))
     before = inbox.told(incident_id)
-    titles = {action.action_id: action.title for action in known.remediation.actions} if known.remediation else {}
+    titles = {action.action_id: action.title for action in known.actions}
     changed = news(Facts.model_validate(before.facts) if before.facts else None, facts, titles)
     drafts = _drafts(application, known, update, changed, before, now)
     return inbox.tell(incident_id, facts.model_dump(), before.sequence, drafts, now) and bool(changed)
 
 
-def _known(application: Application, incident: Incident, events: Sequence[Event]) -> tuple[Known, StatusUpdate | None]:
-    wanted = ("status_update", "diagnosis", "symptoms", "remediation")
-    stored = application.store.read_all(incident.incident_id, wanted)
+def _known(application: Application, incident: Incident, now: datetime) -> tuple[Known, StatusUpdate | None]:
+    inbox, incident_id = application.inbox, incident.incident_id
+    stored = application.store.read_all(incident_id, ("status_update", "diagnosis", "symptoms", "remediation"))
+    plan = stored.get("remediation", Remediation())
+    decisions, events = inbox.action_decisions(incident_id), inbox.events(incident_id)
+    actions = with_states(plan.actions, decisions, inbox.executions(incident_id), now)
     known = Known(
         incident,
         stored.get("diagnosis"),
         stored.get("symptoms"),
-        stored.get("remediation"),
+        actions,
         acknowledged_by=_who(events, "incident_acknowledged"),
         resolved_by=_who(events, "incident_resolved"),
+        decided_by={decision.action_id: decision.who for decision in decisions},
+        dry_runs=_dry_runs(application, incident_id, actions),
     )
     return known, stored.get("status_update")
+
+
+def _dry_runs(application: Application, incident_id: str, actions: Sequence[RemediationAction]) -> dict[str, str]:
+    hashes = [action_hash(action) for action in actions if action.requires_approval and action.call is not None]
+    found = {digest: application.inbox.rehearsal(incident_id, digest) for digest in hashes}
+    return {digest: rehearsal.output for digest, rehearsal in found.items() if rehearsal is not None}
+
+
+def _helped(executions: Sequence[Execution]) -> dict[str, str]:
+    looked = (Verification.PASSED, Verification.FAILED, Verification.UNTOLD)
+    return {one.action_id: one.verification.value for one in executions if one.verification in looked}
 
 
 def _drafts(
@@ -129,8 +147,7 @@ def _notices(
 
 def _reply_text(known: Known, update: StatusUpdate | None, changed: Sequence[News]) -> str:
     """Nothing where nothing changed; one line for each decision; the whole update where the diagnosis changed."""
-    who = known.resolved_by if known.incident.resolved_at and any(line.kind == "status" for line in changed) else ""
-    lines = what_changed(changed, who)
+    lines = what_changed(changed, known)
     if update is None or not _TELL_ALL & {line.kind for line in changed}:
         return lines
     return f"{lines}\n{update.markdown}" if lines else update.markdown

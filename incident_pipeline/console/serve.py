@@ -12,9 +12,11 @@ from functools import partial
 import uvicorn
 
 from incident_pipeline.application import Application
+from incident_pipeline.communication.media import whisper
 from incident_pipeline.communication.speaker import Speaker
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import answers, post_json
+from incident_pipeline.console import slack_buttons
 from incident_pipeline.console.dead_man_switch import DeadManSwitch
 from incident_pipeline.console.kb_pages import routes
 from incident_pipeline.console.receiver import create_receiver
@@ -46,11 +48,10 @@ def main() -> None:
     if options.host in LOOPBACK:
         # the pages ask for no token: they are for people on this machine
         receiver.router.routes.extend(routes(lambda: application.knowledge_base))
-    threads: list[Dispatcher | Speaker | DeadManSwitch] = [
-        dispatcher,
-        Speaker(application, watches="daemon"),
-        *_dead_man_switch(application),
-    ]
+    speaker = Speaker(application, watches="daemon")
+    clicks = slack_buttons.route(application, speaker.wake, partial(whisper, application.scenario))
+    receiver.router.routes.append(clicks)
+    threads: list[Dispatcher | Speaker | DeadManSwitch] = [dispatcher, speaker, *_dead_man_switch(application)]
     for thread in threads:
         thread.start()
     try:

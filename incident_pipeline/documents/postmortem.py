@@ -71,7 +71,6 @@ def write_postmortem(
     Raises:
         ConfigurationError: the user's template is wrong.
     """
-    del settings
     since = began_at(incident, symptoms, diagnosis)
     detect = _time_to_detect(incident, symptoms, diagnosis)
     resolve = incident.resolved_at - since if incident.resolved_at else None
@@ -82,7 +81,7 @@ def write_postmortem(
         duration_seconds=resolve.total_seconds() if resolve is not None else None,
         severity=incident.severity,
         summary=_summary(incident, diagnosis, since),
-        impact=measured_impact(evidence, symptoms, since, incident.resolved_at or as_of),
+        impact=measured_impact(evidence, symptoms, since, incident.resolved_at or as_of, settings.documentation.impact),
         timeline=timeline.entries,
         root_cause_category=primary.category if primary else None,
         root_cause=primary.description if primary else "",

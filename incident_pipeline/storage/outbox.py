@@ -28,6 +28,8 @@ from kb.redaction import redact, redact_value
 CURSOR = "told_up_to"
 """The counter that holds the last event that has been looked at."""
 WAITING, SENDING, SENT, FAILED, WITHHELD = "waiting", "sending", "sent", "failed", "withheld"
+PATIENCE = 6
+"""Attempts at a reply after which those behind it no longer wait."""
 _SEEN_FOR = 3600.0
 _OF_TELLING = ("told", "message_failed")
 """Events that telling itself leaves; nobody needs to be told of them."""
@@ -281,7 +283,15 @@ def _due(at: float) -> sa.Select[Any]:
     out = messages.c.thread.is_(None) | sa.exists().where(
         header.c.key == messages.c.thread, header.c.reference.is_not(None)
     )
-    return messages.select().where(free | abandoned, out).order_by(messages.c.urgency, messages.c.message_id)
+    before = messages.alias("before")
+    # what was said first comes first, unless it keeps failing
+    first = ~sa.exists().where(
+        before.c.thread == messages.c.thread,
+        before.c.message_id < messages.c.message_id,
+        before.c.state.in_((WAITING, SENDING)),
+        before.c.attempts < PATIENCE,
+    )
+    return messages.select().where(free | abandoned, out, first).order_by(messages.c.urgency, messages.c.message_id)
 
 
 def _remember(connection: sa.Connection, taken: Message, reference: dict[str, str], now: float) -> None:

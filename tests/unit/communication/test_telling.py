@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from incident_pipeline.communication.telling import report_failed_run, tell
-from incident_pipeline.models import ActionState, CausedBy, Remediation
+from incident_pipeline.models import ActionType, CausedBy, Remediation, RemediationAction, Risk
+from incident_pipeline.remediation.approvals import Choice, decide
 from tests.unit import scenes
 from tests.unit.communication.newsroom import Newsroom
 
@@ -21,10 +22,15 @@ class KilledError(BaseException):
     """The process is gone: nothing catches it."""
 
 
-def with_state(room: Newsroom, state: ActionState) -> Remediation:
-    stored = room.application.store.read(room.incident_id, "remediation")
-    first, *rest = stored.actions
-    return Remediation(actions=(first.model_copy(update={"state": state}), *rest))
+def rollback() -> RemediationAction:
+    return RemediationAction(
+        action_id="rollback-1",
+        type=ActionType.ROLLBACK,
+        title="Rollback to v2.3.4",
+        target="payments",
+        command="kubectl rollout undo deployment/payments",
+        risk=Risk.MEDIUM,
+    )
 
 
 def test_a_header_that_lives_and_a_reply_with_the_update(tmp_path: Path) -> None:
@@ -71,10 +77,14 @@ def test_what_matters_is_told_in_the_thread_and_the_header_follows(tmp_path: Pat
     room.speak()
     assert "likeliest cause is now: A flag was turned" in room.replies[-1]["text"]
     assert "A flag was turned" in room.header["text"]
-    room.diagnosed(scenes.diagnosis(flag), with_state(room, ActionState.DONE), text="not repeated")
+    room.diagnosed(scenes.diagnosis(flag), Remediation(actions=(rollback(),)), text="not repeated")
     room.speak()
-    assert "done" in room.replies[-1]["text"]
-    assert "not repeated" not in room.replies[-1]["text"]
+    assert any(block.get("block_id") == "action:rollback-1" for block in room.header["blocks"])
+    decide(room.application, room.incident_id, "rollback-1", Choice.APPROVED, by="dana", via="cli", now=room.now)
+    room.speak()
+    assert room.replies[-1]["text"] == "• Rollback to v2.3.4: approved (dana)"
+    assert "Rollback to v2.3.4: approved (dana)" in room.header["text"]
+    assert not any(block.get("block_id") == "action:rollback-1" for block in room.header["blocks"])
     room.inbox.acknowledge(room.incident_id, "jo", room.now)
     room.speak()
     assert "Acknowledged by jo" in room.header["text"]
@@ -214,9 +224,9 @@ def test_killed_at_random_moments_every_message_is_there_once(tmp_path: Path, rn
     for _ in range(8):
         room.speak(400)
     assert len(room.slack.headers) == 1
-    texts = [reply["text"].rpartition("\n")[2] for reply in room.replies]
-    assert len(texts) == len(set(texts))
-    assert texts[-1] == "update 11"
+    steps = [int(reply["text"].rpartition(" ")[2]) for reply in room.replies]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 11
     assert {message.state for message in room.inbox.messages()} == {"sent"}
 
 

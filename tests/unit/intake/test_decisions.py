@@ -48,6 +48,31 @@ def test_resolving_by_hand_closes_out_and_silences_what_still_fires(intake: Inta
         intake.inbox.acknowledge(intake.only, WHO, at(100))
 
 
+def test_what_is_mitigated_for_long_enough_is_over_unless_an_alert_fires(intake: Intake) -> None:
+    intake.take(alert("a"))
+    intake.run(0)
+    after = timedelta(minutes=15)
+    assert intake.inbox.resolve_mitigated(at(10_000), after) == []
+    intake.inbox.mitigate(intake.only, WHO, at(60))
+    assert intake.inbox.firing(intake.only) == ["payments is slow"]
+    # however long it is: an alert still fires
+    assert intake.inbox.resolve_mitigated(at(90_000), after) == []
+    intake.take(alert("b", seconds=70))
+    intake.take(resolved("a", until=100))
+    assert intake.inbox.incidents()[0].status is not IncidentStatus.RESOLVED
+    intake.take(resolved("b", until=110))
+    intake.inbox.reopen(intake.only, WHO, at(120))
+    intake.inbox.mitigate(intake.only, WHO, at(130))
+    assert intake.inbox.firing(intake.only) == []
+    assert intake.inbox.resolve_mitigated(at(60 + 15 * 60 - 1), after) == []
+    assert intake.inbox.resolve_mitigated(at(130 + 15 * 60), after) == [intake.only]
+    assert intake.inbox.incidents()[0].resolved_at == at(130 + 15 * 60)
+    (why,) = [
+        e.details["why"] for e in intake.inbox.events() if e.kind == "incident_resolved" and "mitigated" in str(e)
+    ]
+    assert why == "mitigated for 15m, and none of its alerts fires"
+
+
 def test_reopening_has_it_diagnosed_again(intake: Intake) -> None:
     intake.take(alert("a"))
     intake.run(0)
