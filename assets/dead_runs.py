@@ -47,6 +47,7 @@ def end_dead_runs(instance: dg.DagsterInstance, inbox: Inbox, locks: Path, now: 
             continue
         if claim:
             inbox.release(claim, now, error="the process of its run died")
+        inbox.abandon_executions(run.run_id, now)
         instance.report_run_failed(run, "The process of this run has died; its incident is claimed again.")
         liveness.release(locks, run.run_id)
         ended.append(run.run_id)

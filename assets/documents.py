@@ -23,6 +23,7 @@ from incident_pipeline.models import (
     Symptoms,
     Timeline,
 )
+from incident_pipeline.remediation.approvals import permit_automatic
 
 COMMON: dict[str, Any] = {
     "partitions_def": incident_partitions,
@@ -70,6 +71,8 @@ def status_update(
     )
     responder.versions.write(context.partition_key, {"status_update": update}, code_versions(context))
     responder.record_update(context, incident, diagnosis)
+    if not incident.replayed_from:
+        permit_automatic(application, incident.incident_id, remediation.actions, responder.now())
     return result("status_update", update, {"message": markdown(update.markdown)})
 
 

@@ -1,4 +1,4 @@
-"""What can be started: the response to an incident, its close-out, and the index of the knowledge base."""
+"""What can be started: the response to an incident, what people approved, its close-out, the knowledge base's index."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ MAX_RUNTIME_SECONDS = 300
 
 RESPOND = "respond"
 CLOSE_OUT = "close_out"
+EXECUTE_REMEDIATION = "execute_remediation"
 INDEX_KNOWLEDGE_BASE = "index_knowledge_base"
 
 _TAGS = {"dagster/max_runtime": str(MAX_RUNTIME_SECONDS)}
 
 AT_THE_END = ("postmortem", "runbook_update", "knowledge_base_entry")
 """Assets that are only made when an incident has ended."""
+
+ON_APPROVAL = ("executed_actions",)
+"""Assets that act; only made when people have agreed, never on the way to a diagnosis."""
 
 INGESTED = ("raw_alerts", "incident")
 TOLD = ("timeline", "status_update")
@@ -23,7 +27,7 @@ _of_an_incident = dg.AssetSelection.all() - dg.AssetSelection.assets(*MEMORY)
 
 respond = dg.define_asset_job(
     RESPOND,
-    selection=_of_an_incident - dg.AssetSelection.assets(*AT_THE_END),
+    selection=_of_an_incident - dg.AssetSelection.assets(*AT_THE_END, *ON_APPROVAL),
     tags=_TAGS,
     description="From the alerts of an incident to a diagnosis that people have been told of.",
 )
@@ -35,6 +39,13 @@ close_out = dg.define_asset_job(
     description="When an incident has ended: its last status, its postmortem, and what is learned from it.",
 )
 
+execute_remediation = dg.define_asset_job(
+    EXECUTE_REMEDIATION,
+    selection=dg.AssetSelection.assets(*ON_APPROVAL),
+    tags=_TAGS,
+    description="Carries out what was approved, once, and looks whether it happened and helped.",
+)
+
 index_knowledge_base = dg.define_asset_job(
     INDEX_KNOWLEDGE_BASE,
     selection=dg.AssetSelection.assets(*MEMORY),
@@ -42,4 +53,4 @@ index_knowledge_base = dg.define_asset_job(
     description="Reads the sources of the knowledge base again and publishes a new index.",
 )
 
-all_jobs = [respond, close_out, index_knowledge_base]
+all_jobs = [respond, close_out, execute_remediation, index_knowledge_base]

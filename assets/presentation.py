@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets.results import METADATA_LIMIT, markdown
+from incident_pipeline.documents.escape import code
 from incident_pipeline.documents.escape import markdown as escape_markdown
 from incident_pipeline.documents.plot import plot_symptoms
 from incident_pipeline.models import (
@@ -25,6 +26,7 @@ from incident_pipeline.models import (
     Symptoms,
     Timeline,
 )
+from incident_pipeline.remediation.records import ExecutedAction
 
 ROWS_SHOWN = 20
 TEXT_SHOWN = 200
@@ -127,6 +129,14 @@ def diagnosis_facts(diagnosis: Diagnosis) -> Facts:
 def remediation_facts(plan: Remediation) -> Facts:
     """The proposed actions."""
     return {"actions": table([_only(a, "type", "title", "risk", "requires_approval", "command") for a in plan.actions])}
+
+
+def executed_facts(done: Sequence[ExecutedAction]) -> Facts:
+    """What was carried out, and what the target said."""
+    said = "\n\n".join(f"{escape_markdown(one.title)}: {code(one.output)}" for one in done if one.output)
+    columns = ("title", "state", "approved_by", "began_at", "finished_at", "reason", "verification")
+    rows = [{**_only(one, *columns), "approved by": ", ".join(one.approved_by)} for one in done]
+    return {"actions": table(rows), "output": markdown(said or "none")}
 
 
 def timeline_table(timeline: Timeline) -> dg.MarkdownMetadataValue:

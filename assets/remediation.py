@@ -1,15 +1,16 @@
-"""Group `remediation`: what could be done about it. Proposals only; nothing here acts."""
+"""Group `remediation`: what could be done about it, and, once people have agreed, what was done."""
 
 from typing import Any
 
 import dagster as dg
 
 from assets.partitions import incident_partitions
-from assets.presentation import remediation_facts
+from assets.presentation import executed_facts, remediation_facts
 from assets.resources import Responder
 from assets.results import result
 from incident_pipeline.communication.planning import with_communication_plan
 from incident_pipeline.models import Diagnosis, Incident
+from incident_pipeline.remediation.carrying_out import carry_out
 from incident_pipeline.remediation.plan import plan_remediation
 
 
@@ -31,3 +32,18 @@ def remediation(
     plan = plan_remediation(incident, evidence, diagnosis, suggested_runbooks, responder.application.scenario)
     plan = with_communication_plan(responder.application, incident, diagnosis, plan, responder.clock)
     return result("remediation", plan, remediation_facts(plan))
+
+
+@dg.asset(
+    deps=[remediation],
+    partitions_def=incident_partitions,
+    group_name="remediation",
+    code_version="1",
+    kinds={"python", "duckdb"},
+    owners=["team:incident-response"],
+)
+def executed_actions(context: dg.AssetExecutionContext, responder: Responder) -> dg.MaterializeResult[Any]:
+    """What was carried out, by whose approval and with which result; running it does what is approved, once."""
+    application, incident_id = responder.application, context.partition_key
+    done = carry_out(application, incident_id, context.run.run_id, responder.now)
+    return result("executed_actions", done, executed_facts(done))

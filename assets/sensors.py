@@ -5,11 +5,12 @@ down, the web server was down, the run died). Both go through the same claim, so
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import dagster as dg
 
 from assets.dead_runs import end_dead_runs
-from assets.jobs import close_out, index_knowledge_base, respond
+from assets.jobs import close_out, execute_remediation, index_knowledge_base, respond
 from assets.partitions import incident_partitions
 from assets.resources import Responder
 from incident_pipeline.communication.speaker import Speaker, stands_in
@@ -17,10 +18,12 @@ from incident_pipeline.communication.telling import report_failed_run
 from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, RUN_CONFIG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
 from incident_pipeline.knowledge_sources import sources_state
+from incident_pipeline.remediation.records import Execution
 from incident_pipeline.storage.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 EVERY_SECONDS = 5
+TRY_AGAIN_SECONDS = 30
 
 
 def _requests(context: dg.SensorEvaluationContext, claims: Sequence[Claim]) -> dg.SensorResult | dg.SkipReason:
@@ -94,6 +97,31 @@ def knowledge_base_sources(context: dg.SensorEvaluationContext, responder: Respo
     return dg.RunRequest(run_key=None, run_config=RUN_CONFIG)
 
 
+@dg.sensor(job=execute_remediation, default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
+def approvals(context: dg.SensorEvaluationContext, responder: Responder) -> dg.SensorResult | dg.SkipReason:
+    """Starts a run for each incident with something approved to carry out, or something carried out to look at."""
+    application, now = responder.application, responder.now()
+    try:
+        due = application.inbox.executions_due(now)
+    finally:
+        application.close()
+    if not due:
+        return dg.SkipReason("nothing is approved or waits to be looked at")
+    known = set(context.instance.get_dynamic_partitions(str(incident_partitions.name)))
+    new = sorted({execution.incident_id for execution in due} - known)
+    keys = {execution.incident_id: run_key(execution, now) for execution in due}
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=key, partition_key=incident_id) for incident_id, key in keys.items()],
+        dynamic_partitions_requests=[incident_partitions.build_add_request(new)] if new else [],
+    )
+
+
+def run_key(execution: Execution, now: datetime) -> str:
+    """Once for each step of an execution, and again after a while where the run did nothing about it."""
+    parts = (execution.execution_id, execution.state.value, execution.fence, execution.verification.value)
+    return ":".join(map(str, ("execute", *parts, int(now.timestamp()) // TRY_AGAIN_SECONDS)))
+
+
 @dg.run_failure_sensor(default_status=RUNNING, minimum_interval_seconds=EVERY_SECONDS)
 def failed_runs(context: dg.RunFailureSensorContext, responder: Responder) -> None:
     """The responder itself has failed: the claim goes back, and people are told that nobody looks into it yet."""
@@ -123,4 +151,12 @@ def messages(context: dg.SensorEvaluationContext, responder: Responder) -> dg.Sk
     return dg.SkipReason(f"{out} messages sent")
 
 
-all_sensors = [alerts_and_resolutions, polled_alerts, dead_runs, knowledge_base_sources, failed_runs, messages]
+all_sensors = [
+    alerts_and_resolutions,
+    polled_alerts,
+    dead_runs,
+    knowledge_base_sources,
+    approvals,
+    failed_runs,
+    messages,
+]

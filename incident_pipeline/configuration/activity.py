@@ -22,22 +22,10 @@ Verdict = tuple[str, str]
 
 ACTIVE: Verdict = ("active", "")
 
-NOT_YET: dict[str, str] = {
-    "remediation.targets": "approved actions are carried out by hand yet",
-    "remediation.execution.time_limit": "approved actions are carried out by hand yet",
-    "remediation.execution.kubectl": "approved actions are carried out by hand yet",
-    "remediation.execution.kubeconfig": "approved actions are carried out by hand yet",
-    "remediation.execution.commands": "approved actions are carried out by hand yet",
-    "remediation.execution.hosts": "approved actions are carried out by hand yet",
-    "remediation.execution.verify_after": "approved actions are carried out by hand yet",
-    "remediation.execution.hold": "approved actions are carried out by hand yet",
-}
+NOT_YET: dict[str, str] = {}
 """Keys that are read and checked and that nothing uses yet; `*` is any one name."""
 
-REMARKS: dict[str, str] = {
-    "remediation.actions.*.require_approval": "nothing is executed yet: every action waits",
-    "remediation.policy": "nothing is executed yet: every action waits",
-}
+REMARKS: dict[str, str] = {}
 """Keys that are used, and that do less than their name says."""
 
 KINDS = {

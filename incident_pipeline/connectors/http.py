@@ -57,6 +57,7 @@ class HttpClient:
         transport: httpx.AsyncBaseTransport | None = None,
         max_bytes: int = MAX_BYTES,
         now: Callable[[], float] = time.time,
+        address_of: Callable[[str, int], str] | None = None,
     ) -> None:
         """Prepare; nothing is opened before the first request.
 
@@ -69,6 +70,7 @@ class HttpClient:
             transport: replaces the network, for tests.
             max_bytes: the largest answer that is read.
             now: seconds since 1970, for vendors that say when to come back.
+            address_of: decides which address stands for a host and port, and may refuse; no proxy is used then.
 
         Raises:
             ConfigurationError: the URL is none, or a header cannot be sent.
@@ -86,6 +88,7 @@ class HttpClient:
         self._transport = transport
         self._max_bytes = max_bytes
         self._now = now
+        self._address_of = address_of
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -180,10 +183,11 @@ class HttpClient:
 
         seconds = min(self._connection.timeout.total_seconds(), deadline.left())
         given = {name: value for name, value in sending.items() if value is not None}
+        to, given = self._addressed(url, given)
         with self._failures(method, url, seconds):
             async with (
                 asyncio.timeout(deadline.left()),
-                self._opened().stream(method, url, timeout=httpx.Timeout(seconds), **given) as response,
+                self._opened().stream(method, to, timeout=httpx.Timeout(seconds), **given) as response,
             ):
                 location = response.headers.get("location")
                 if response.is_redirect and location:
@@ -193,6 +197,22 @@ class HttpClient:
         if response.status_code >= 300:
             raise self._dialect.failure(answer, self._now(), self._secrets())
         return answer, None
+
+    def _addressed(self, url: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The request for the address that was checked, in the name of its host."""
+        if self._address_of is None:
+            return url, given
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
+        address = self._address_of(host, port)
+        shown = f"[{address}]" if ":" in address else address
+        headers = {**(given.get("headers") or {}), "Host": parts.netloc.rpartition("@")[2]}
+        extensions = {"sni_hostname": host}
+        return parts._replace(netloc=f"{shown}:{port}").geturl(), {
+            **given,
+            "headers": headers,
+            "extensions": extensions,
+        }
 
     async def _body(self, response: httpx.Response, url: str) -> bytes:
         chunks, size = [], 0
@@ -223,9 +243,9 @@ class HttpClient:
                 headers=headers,
                 auth=self._basic(),
                 verify=self._tls(),
-                proxy=None if self._transport else proxy,
+                proxy=None if self._transport or self._address_of else proxy,
                 transport=self._transport,
-                trust_env=not local,
+                trust_env=not local and self._address_of is None,
                 follow_redirects=False,
             )
         return self._client

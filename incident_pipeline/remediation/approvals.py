@@ -18,7 +18,7 @@ from incident_pipeline.errors import NotFoundError, PolicyError
 from incident_pipeline.models import ActionState, RemediationAction
 from incident_pipeline.remediation.policy import Mode, Verdict, judge
 from incident_pipeline.remediation.records import Choice, Execution, action_hash
-from incident_pipeline.remediation.states import standing_approvals, with_states
+from incident_pipeline.remediation.states import standing_approvals, undoings, with_states
 from incident_pipeline.storage.approvals import Terms
 
 __all__ = ["Choice", "Decided", "action_hash", "decide", "permit_automatic", "person_with_slack", "proposed"]
@@ -44,6 +44,17 @@ def proposed(application: Application, incident_id: str, now: datetime) -> tuple
     plan = application.store.read(incident_id, "remediation")
     inbox = application.inbox
     return with_states(plan.actions, inbox.action_decisions(incident_id), inbox.executions(incident_id), now)
+
+
+def still_planned(application: Application, incident_id: str, action_id: str) -> RemediationAction | None:
+    """The action as the newest plan has it, or the undoing that a verification calls for; None where neither is.
+
+    Raises:
+        NotFoundError: there is no such incident, or it has no plan yet.
+    """
+    plan = application.store.read(incident_id, "remediation")
+    every = [*undoings(application.inbox.executions(incident_id)), *plan.actions]
+    return next((action for action in every if action.action_id == action_id), None)
 
 
 def the_action(application: Application, incident_id: str, action_id: str, now: datetime) -> RemediationAction:
@@ -97,6 +108,8 @@ def decide(
             or not what the person saw.
     """
     action = the_action(application, incident_id, action_id, now)
+    if still_planned(application, incident_id, action.action_id) is None:
+        raise PolicyError(f"{action.action_id} is not planned any more; `actions {incident_id}` shows what is")
     if seen is not None and seen != action_hash(action):
         raise PolicyError(f"{action.action_id} has changed since you saw it; look at it again and decide then")
     verdict = verdict_on(application, incident_id, action, now)

@@ -20,6 +20,7 @@ from incident_pipeline.models import (
     Risk,
 )
 from incident_pipeline.remediation import commands
+from incident_pipeline.remediation.resolving import wanted
 
 _ERRORS_GONE = "The error rate is back at its level from before the onset within 10 minutes."
 _NORMAL_AGAIN = "The symptom that moved first is back in its normal range within 10 minutes."
@@ -52,6 +53,13 @@ def rollback(
         if deployment
         else "Deploy the newer version again.",
         missing="; ".join(missing),
+        evidence=hypothesis.evidence,
+        call=wanted(
+            ActionType.ROLLBACK,
+            version=previous,
+            current_version=deployment.version if deployment else None,
+            application=deployment.attributes.get("application") if deployment else None,
+        ),
     )
 
 
@@ -86,6 +94,8 @@ def revert_release(hypothesis: Hypothesis, sha: str) -> RemediationAction:
         verification=_ERRORS_GONE,
         undo="Revert the revert and release.",
         missing="" if command else "the commit's hash is not valid",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.ROLL_FORWARD, version=sha),
     )
 
 
@@ -107,6 +117,8 @@ def config_revert(hypothesis: Hypothesis) -> RemediationAction:
         verification=_NORMAL_AGAIN,
         undo="Revert the revert.",
         missing="" if command else "which change to revert is not known",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.CONFIG_REVERT, version=sha),
     )
 
 
@@ -131,7 +143,16 @@ def disable_flag(hypothesis: Hypothesis, flag: FlagChange | None) -> Remediation
         verification=_NORMAL_AGAIN,
         undo=f"Turn {name} to {after} again." if after is not None else f"Turn {name} on again.",
         missing="" if name else "which flag was turned is not known",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.DISABLE_FLAG, flag=name, state=_on_or_off(before)),
     )
+
+
+def _on_or_off(value: str | None) -> str | None:
+    """The state to turn a flag to: what it was; off where that is not known; None where it was neither on nor off."""
+    if value is None:
+        return "off"
+    return {"on": "on", "true": "on", "off": "off", "false": "off"}.get(value.lower())
 
 
 def previous_version(deployment: Deployment, evidence: Evidence) -> str | None:

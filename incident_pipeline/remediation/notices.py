@@ -29,9 +29,9 @@ def notifications(
     owner = next((owners[name] for name in services if name in owners), None)
     yield _told(f"Notify {_team(owner, services)}", owner)
     if settings.status_page:
-        yield _told("Update status page", "status page")
+        yield _told("Update status page", "status page", Risk.LOW)
     if settings.stakeholder_notify:
-        yield _told("Notify stakeholders", "stakeholders")
+        yield _told("Notify stakeholders", "stakeholders", Risk.LOW)
 
 
 def runbook_step(runbook: SuggestedRunbook) -> RemediationAction:
@@ -49,13 +49,14 @@ def runbook_step(runbook: SuggestedRunbook) -> RemediationAction:
     )
 
 
-def _told(title: str, target: str | None) -> RemediationAction:
+def _told(title: str, target: str | None, risk: Risk = Risk.NONE) -> RemediationAction:
+    """Tell somebody; who is not of the team cannot be untold, so that waits for a person."""
     return RemediationAction(
         action_id="",
         type=ActionType.COMMUNICATE,
         title=title,
         target=target,
-        risk=Risk.NONE,
+        risk=risk,
         expected_effect="Those concerned know what is happening.",
         verification="The message has arrived.",
         undo="Send a correction.",

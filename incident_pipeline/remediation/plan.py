@@ -10,10 +10,12 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.models import (
     ActionType,
+    Deployment,
     Diagnosis,
     Evidence,
     Hypothesis,
@@ -22,9 +24,13 @@ from incident_pipeline.models import (
     RemediationAction,
     SuggestedRunbook,
 )
+from incident_pipeline.remediation.change_actions import deployment_of, deployment_with
 from incident_pipeline.remediation.notices import notifications, runbook_step
 from incident_pipeline.remediation.policy import requires_approval
 from incident_pipeline.remediation.proposals import CHANGES_BACK, proposals_for
+from incident_pipeline.remediation.resolving import resolve
+from incident_pipeline.remediation.risks import with_risk
+from incident_pipeline.remediation.series_check import choose_check, sentence_of
 
 WORTH_ACTING_ON = 0.1
 """A cause less likely than this gets no action of its own."""
@@ -50,12 +56,11 @@ def plan_remediation(
         *(runbook_step(runbook) for runbook in runbooks[:1]),
     ]
     told = list(notifications(incident, evidence, diagnosis, settings.remediation.communication))
+    plan = _Plan(incident, evidence, diagnosis, settings)
     actions = [*islice(_distinct(proposed), _MOST_ACTIONS), *_distinct(told)]
     return Remediation(
         actions=tuple(
-            _decided(action, incident.environment, settings)
-            for action in actions
-            if settings.remediation.action(action.type.value).enabled
+            plan.completed(action) for action in actions if settings.remediation.action(action.type.value).enabled
         ),
         communication=tuple(action.title for action in told),
     )
@@ -87,14 +92,51 @@ def _distinct(actions: Sequence[RemediationAction]) -> Iterator[RemediationActio
             yield action
 
 
-def _decided(action: RemediationAction, environment: str | None, settings: Scenario) -> RemediationAction:
-    """The action with its id and whether it waits for a person."""
+class _Plan(NamedTuple):
+    """What every proposal is completed from."""
+
+    incident: Incident
+    evidence: Evidence
+    diagnosis: Diagnosis
+    settings: Scenario
+
+    def completed(self, action: RemediationAction) -> RemediationAction:
+        """The action with its exact call, its risk, its verification, its id, and whether it waits for a person."""
+        remediation = self.settings.remediation
+        action = resolve(action, self.incident.incident_id, self.incident.environment, remediation)
+        action = self._verified(with_risk(action, self._taken_back(action), self.evidence))
+        waits = requires_approval(action, self.incident.environment, remediation)
+        return action.model_copy(update={"action_id": _name(action), "requires_approval": waits})
+
+    def _taken_back(self, action: RemediationAction) -> Deployment | None:
+        """The deployment that the likeliest cause with this target blames."""
+        for hypothesis in self.diagnosis.hypotheses:
+            blamed = hypothesis.caused_by
+            found = (
+                deployment_of(self.evidence, blamed.id)
+                if blamed.kind == "change"
+                else deployment_with(self.evidence, blamed.id, hypothesis.service)
+            )
+            if found is not None and action.target in (found.service, hypothesis.service):
+                return found
+        return None
+
+    def _verified(self, action: RemediationAction) -> RemediationAction:
+        if action.type in _NOT_MEASURED:
+            return action
+        services = [*([action.target] if action.target else []), *self.incident.services]
+        execution = self.settings.remediation.execution
+        check = choose_check(self.evidence, services, self.diagnosis.onset, execution)
+        if check is None:
+            return action
+        return action.model_copy(update={"check": check, "verification": sentence_of(check)})
+
+
+_NOT_MEASURED = frozenset({ActionType.COMMUNICATE, ActionType.ESCALATE_UPSTREAM, ActionType.RUNBOOK_STEP})
+
+
+def _name(action: RemediationAction) -> str:
+    """The id of an action, which is that of its content."""
     content = "\0".join((action.type.value, action.target or "", action.command or "", action.title))
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:6]
-    slug = re.sub(r"[^a-z0-9]+", "-", action.type.value)
-    return action.model_copy(
-        update={
-            "action_id": f"{slug}-{digest}",
-            "requires_approval": requires_approval(action, environment, settings.remediation),
-        }
-    )
+    return f"{re.sub(r'[^a-z0-9]+', '-', action.type.value)}-{digest}"

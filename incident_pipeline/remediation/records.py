@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import Field
@@ -119,6 +120,56 @@ class Execution(Model):
     verification: Verification = Verification.NONE
     verification_due: Utc | None = None
     verification_text: str = ""
+
+
+class ExecutedAction(Model):
+    """What was done about an incident, by whom it was permitted and how it ended: a row of `executed_actions`."""
+
+    execution_id: int
+    action_id: str
+    title: str
+    type: str
+    target: str | None = None
+    state: ExecutionState
+    reason: str = ""
+    approved_by: tuple[str, ...] = ()
+    automatic: bool = False
+    rule: str = ""
+    action_hash: str
+    queued_at: Utc
+    began_at: Utc | None = None
+    finished_at: Utc | None = None
+    steps: tuple[str, ...] = ()
+    output: str = ""
+    exit_status: int | None = None
+    verification: Verification = Verification.NONE
+    verification_text: str = ""
+
+
+def executed(execution: Execution, decisions: Sequence[Decision]) -> ExecutedAction:
+    """One execution as people and documents see it."""
+    approvals = [
+        decision
+        for decision in decisions
+        if decision.action_id == execution.action_id
+        and decision.action_hash == execution.action_hash
+        and decision.decision is Choice.APPROVED
+        and decision.decision_id <= execution.decision_id
+    ]
+    return ExecutedAction(
+        **execution.model_dump(
+            include={
+                "execution_id", "action_id", "state", "reason", "automatic", "rule", "action_hash", "queued_at",
+                "finished_at", "output", "exit_status", "verification", "verification_text",
+            }
+        ),
+        title=execution.action.title,
+        type=execution.action.type.value,
+        target=execution.action.target,
+        approved_by=tuple(dict.fromkeys(one.who for one in approvals[-execution.quorum :])),
+        began_at=execution.intent_at,
+        steps=execution.planned.steps,
+    )  # fmt: skip
 
 
 def action_hash(action: RemediationAction) -> str:

@@ -12,6 +12,7 @@ import re
 from incident_pipeline.documents.wording import count
 from incident_pipeline.models import ActionType, Evidence, Hypothesis, RemediationAction, Risk
 from incident_pipeline.remediation import commands
+from incident_pipeline.remediation.resolving import wanted
 
 _NORMAL_AGAIN = "The symptom that moved first is back in its normal range within 10 minutes."
 _STATEFUL = re.compile(
@@ -29,9 +30,9 @@ def scale(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
     if service and _STATEFUL.search(service):
         return _more_capacity(hypothesis, service)
     running = _replicas(evidence, service)
-    wanted = running + max(2, running // 2) if running else None
-    command = commands.scale(service, wanted) if service and wanted else None
-    detail = f" from {running} to {count(wanted, 'replica')}" if running and wanted else ""
+    more = running + max(2, running // 2) if running else None
+    command = commands.scale(service, more) if service and more else None
+    detail = f" from {running} to {count(more, 'replica')}" if running and more else ""
     missing = "" if running else "the number of replicas that run now is not known"
     return RemediationAction(
         action_id="",
@@ -45,6 +46,8 @@ def scale(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
         verification="Saturation and latency are back in their normal range within 10 minutes.",
         undo=f"Scale back to {count(running, 'replica')}." if running else "Scale back to the number from before.",
         missing=missing or ("" if command else _NAME_MISSING),
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.SCALE, replicas=more, current_replicas=running),
     )
 
 
@@ -79,6 +82,9 @@ def restart(hypothesis: Hypothesis, _evidence: Evidence) -> RemediationAction:
         verification=_NORMAL_AGAIN,
         undo="None is needed: the same version runs again.",
         missing="" if command else _NAME_MISSING,
+        risk_reasons=("it keeps data",) if service and _STATEFUL.search(service) else (),
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.RESTART),
     )
 
 
@@ -88,6 +94,7 @@ def reschedule(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
     return action.model_copy(
         update={
             "type": ActionType.RESCHEDULE,
+            "call": wanted(ActionType.RESCHEDULE),
             "title": f"Reschedule {hypothesis.service or 'the affected service'} to other nodes",
             "expected_effect": "The pods no longer share a node with what uses it up.",
             "undo": "None is needed: the same version runs on another node.",
@@ -107,6 +114,8 @@ def rotate_certificate(hypothesis: Hypothesis, _evidence: Evidence) -> Remediati
         expected_effect="TLS handshakes succeed again.",
         verification="The new certificate's end date lies in the future; handshake errors stop.",
         undo="Install the former certificate again.",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.ROTATE_CERT),
     )
 
 
@@ -135,6 +144,8 @@ def purge_bad_data(hypothesis: Hypothesis, _evidence: Evidence) -> RemediationAc
         expected_effect="What is well formed is processed again; the bad records are kept for repair.",
         verification="Processing goes on and the records that were set aside are counted.",
         undo="Put the records that were set aside back.",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.PURGE_BAD_DATA),
     )
 
 
@@ -153,6 +164,8 @@ def failover(hypothesis: Hypothesis, evidence: Evidence) -> RemediationAction:
         expected_effect="Requests no longer wait for what is failing, if there is an alternative to it.",
         verification="Errors and latency of its callers are back in their normal range within 10 minutes.",
         undo="Fail back when it answers again.",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.FAILOVER),
     )
 
 
@@ -170,6 +183,8 @@ def escalate_upstream(hypothesis: Hypothesis, evidence: Evidence) -> Remediation
         expected_effect="Those who can repair it know of it.",
         verification="The operator has confirmed the report.",
         undo="Withdraw the report.",
+        evidence=hypothesis.evidence,
+        call=wanted(ActionType.ESCALATE_UPSTREAM),
     )
 
 

@@ -67,7 +67,7 @@ class Executions(InboxBase):
         at = stamp(now)
         state, due = executions.c.state, executions.c.verification_due
         waits = (state == "queued") & ~executions.c.manual
-        uncertain = (state == "unknown") | ((state == "executing") & (executions.c.lease_until <= at))
+        uncertain = ((state == "unknown") & (due <= at)) | ((state == "executing") & (executions.c.lease_until <= at))
         unverified = (executions.c.verification == Verification.PENDING.value) & (due <= at)
         with self._database.read() as connection:
             wanted = (uncertain | unverified) if frozen_by(connection) else (waits | uncertain | unverified)
@@ -115,14 +115,14 @@ class Executions(InboxBase):
             note(connection, stamp(now), "action_begun", row.incident_id, action=row.action_id, run=run_id)
             return Begun(fence)
 
-    def cancel_execution(self, execution_id: int, why: str, now: datetime) -> bool:
-        """Give up what has not been begun; False where it has."""
+    def cancel_execution(self, execution_id: int, why: str, now: datetime, state: str = "cancelled") -> bool:
+        """Give up what has not been begun, as cancelled or as failed; False where it has."""
         with self._database.write() as connection:
             row = _row(connection, execution_id)
             if row.state != "queued":
                 return False
-            _set(connection, row, state="cancelled", reason=redact(why), finished_at=stamp(now))
-            note(connection, stamp(now), "action_cancelled", row.incident_id, action=row.action_id, why=why)
+            _set(connection, row, state=state, reason=redact(why), finished_at=stamp(now))
+            note(connection, stamp(now), f"action_{state}", row.incident_id, action=row.action_id, why=why)
             return True
 
     def finish_execution(
@@ -135,7 +135,7 @@ class Executions(InboxBase):
         reason: str = "",
         output: str = "",
         exit_status: int | None = None,
-        verify_at: datetime | None = None,
+        look_at: datetime | None = None,
     ) -> bool:
         """Put the result on record; False where somebody with a higher number has taken over.
 
@@ -147,17 +147,17 @@ class Executions(InboxBase):
             reason: one sentence.
             output: what the target said; redacted and cut here.
             exit_status: of a command, or an HTTP status.
-            verify_at: when to look whether it helped.
+            look_at: when to look next: whether it helped, or, where that is unknown, whether it happened.
         """
         with self._database.write() as connection:
             row = _row(connection, execution_id)
             if row.fence != fence or row.state not in ("executing", "unknown"):
                 return False
-            looked = Verification.PENDING if verify_at is not None and state == "done" else Verification.NONE
+            looked = Verification.PENDING if look_at is not None and state == "done" else Verification.NONE
             _set(
                 connection, row, state=state, reason=redact(reason), output=redact(output)[:OUTPUT_LIMIT],
                 exit_status=exit_status, finished_at=None if state == "unknown" else stamp(now),
-                verification=looked.value, verification_due=stamp(verify_at) if verify_at else None,
+                verification=looked.value, verification_due=stamp(look_at) if look_at else None,
             )  # fmt: skip
             note(connection, stamp(now), f"action_{state}", row.incident_id, action=row.action_id, why=reason)
             if state == "done" and row.action.undo_of:
@@ -181,7 +181,8 @@ class Executions(InboxBase):
             query = executions.select().where(executions.c.run_id == run_id, executions.c.state == "executing")
             rows = [execution_of(row) for row in connection.execute(query).mappings().all()]
             for row in rows:
-                _set(connection, row, state="unknown", reason="the process died before the result was on record")
+                died = "the process died before the result was on record"
+                _set(connection, row, state="unknown", reason=died, verification_due=stamp(now))
                 note(connection, stamp(now), "action_unknown", row.incident_id, action=row.action_id, run=run_id)
             return len(rows)
 

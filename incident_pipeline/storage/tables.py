@@ -19,6 +19,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from incident_pipeline import models
 from incident_pipeline.models import EvidenceKind, Gathered, Materialization, Model, Remediation, Timeline
+from incident_pipeline.remediation.records import ExecutedAction
 
 
 class Shape(StrEnum):
@@ -173,6 +174,7 @@ _TABLES = (
     AssetTable("diagnosis", models.Diagnosis, Shape.DOCUMENT),
     AssetTable("suggested_runbooks", models.SuggestedRunbook, Shape.ROWS, ("runbook_id",)),
     AssetTable("remediation", Remediation, Shape.DOCUMENT),
+    AssetTable("executed_actions", ExecutedAction, Shape.ROWS, ("execution_id",)),
     AssetTable("timeline", models.TimelineEntry, Shape.ENTRIES, ("at", "kind", "text"), wrapper=Timeline),
     AssetTable("status_update", models.StatusUpdate, Shape.DOCUMENT),
     AssetTable("postmortem", models.Postmortem, Shape.DOCUMENT),

@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from incident_pipeline.application import Application
-from incident_pipeline.config import Scenario
 from incident_pipeline.errors import NotFoundError, PolicyError
-from incident_pipeline.models import (
-    ActionCall,
-    ActionState,
-    ActionType,
-    Alert,
-    Remediation,
-    RemediationAction,
-    Risk,
-)
+from incident_pipeline.models import ActionState, Risk
 from incident_pipeline.remediation.approvals import (
     Choice,
     action_hash,
     decide,
     permit_automatic,
     person_with_slack,
-    proposed,
 )
-
-NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
-CALL = ActionCall(executor="kubectl", operation="rollback", parameters={"workload": "deployment/payments"})
-
-
-def an_action(**more: Any) -> RemediationAction:
-    fields: dict[str, Any] = {
-        "action_id": "rollback-1a2b3c",
-        "type": ActionType.ROLLBACK,
-        "title": "Rollback to previous version (v2.3.4)",
-        "target": "payments",
-        "command": "kubectl rollout undo deployment/payments",
-        "call": CALL,
-        "environment": "production",
-    }
-    return RemediationAction.model_validate(fields | more)
-
-
-class Place:
-    """One incident with a plan."""
-
-    def __init__(self, folder: Path, settings: dict[str, Any], environment: str) -> None:
-        scenario = Scenario.model_validate({"remediation": settings})
-        self.application = Application(scenario, folder)
-        alert = Alert(
-            source="custom", source_id="1", dedup_key="1", title="Errors", service="payments", environment=environment,
-            started_at=NOW,
-        )  # fmt: skip
-        inbox = self.application.inbox
-        inbox.accept([alert], NOW)
-        inbox.group(NOW, scenario.alerts, ())
-        self.incident_id = inbox.incidents()[0].incident_id
-        self.versions = 0
-
-    def plan(self, *actions: RemediationAction) -> None:
-        self.versions += 1
-        values = {"remediation": Remediation(actions=actions)}
-        self.application.store.write(self.incident_id, values, run_id=f"r{self.versions}", as_of=NOW, now=NOW)
-
-    def state(self, now: datetime = NOW) -> str:
-        return proposed(self.application, self.incident_id, now)[0].state.value
-
-    def decide(self, choice: Choice = Choice.APPROVED, by: str = "dana", now: datetime = NOW, **more: Any) -> str:
-        return decide(
-            self.application, self.incident_id, "rollback", choice, by=by, via="cli", now=now, **more
-        ).sentence
-
+from tests.unit.remediation.place import NOW, Place, an_action
 
 Make = Callable[..., Place]
 

@@ -1,0 +1,1 @@
+"""How systems are asked to carry an action out; one file for each."""
