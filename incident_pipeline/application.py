@@ -113,7 +113,27 @@ class Application:
         """Who is asked for each kind of evidence; an incident folder answers for all of them."""
         from incident_pipeline.connectors.registry import build_sources, folder_sources
 
-        return folder_sources(folder) if folder else build_sources(self.scenario)
+        if folder:
+            return folder_sources(folder)
+        built = build_sources(self.scenario)
+        kinds = self._received()
+        if kinds:
+            from incident_pipeline.evidence.received import ReceivedSource
+
+            source = ReceivedSource(self.inbox, kinds)
+            built = {kind: [*asked, source] if kind in kinds else asked for kind, asked in built.items()}
+        return built
+
+    def _received(self) -> frozenset[EvidenceKind]:
+        """The kinds of evidence that webhooks have brought; none where there is no inbox yet."""
+        from incident_pipeline.errors import StoreError
+
+        if "inbox" not in self.__dict__ and not (self.data_dir / "inbox.sqlite").exists():
+            return frozenset()
+        try:
+            return self.inbox.has_changes()
+        except StoreError:
+            return frozenset()  # a damaged inbox must not cost the evidence of the others
 
     @cached_property
     def circuits(self) -> Circuits:

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 
 from incident_pipeline.config import AlertSource, Connection, Scenario
 from incident_pipeline.errors import ConfigurationError
-from incident_pipeline.models import Alert, Envelope, EvidenceKind, Model, Window
+from incident_pipeline.models import Alert, CodeChange, Deployment, Envelope, EvidenceKind, Model, Window
 
 
 class Question(Model):
@@ -78,6 +78,13 @@ class Polled(Model):
     cursor: str
     """To be given back the next time; overlaps a little, so that nothing is missed: the same alert comes twice."""
     notes: tuple[str, ...] = ()
+
+
+class Received(Model):
+    """What a webhook brought that is evidence and no alert."""
+
+    deployments: tuple[Deployment, ...] = ()
+    changes: tuple[CodeChange, ...] = ()
 
 
 class AlertFeed(Protocol):

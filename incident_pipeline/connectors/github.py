@@ -12,7 +12,6 @@ which are those whose name says so, or those named in the configuration as `owne
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,7 +20,13 @@ from urllib.parse import quote, urlsplit
 from incident_pipeline.connectors.answers import TRANSIENT, Answer, Dialect, number, retry_after, usual_message
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
-from incident_pipeline.connectors.github_rows import change_from, deployment_from, deployment_from_run
+from incident_pipeline.connectors.github_rows import (
+    change_from,
+    deployment_from,
+    deployment_from_run,
+    deploys,
+    named_workflows,
+)
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
 from incident_pipeline.connectors.projects import Project, repositories_of
@@ -29,7 +34,6 @@ from incident_pipeline.connectors.shapes import at, rows_at
 from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.focus_areas import with_focus_areas
-from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
 from incident_pipeline.moments import format_moment, parse_moment
 
@@ -38,8 +42,6 @@ HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "202
 MAX_DETAILED = 40
 """Commits and deployments of one repository that are looked at closely, newest first."""
 AT_ONCE = 16
-
-_DEPLOYS = re.compile(r"deploy|release|rollout|roll-out|publish|ship|promote|(^|[^a-z])cd([^a-z]|$)", re.IGNORECASE)
 
 
 class GitHub:
@@ -120,8 +122,8 @@ class GitHub:
                 yield rows_at(answer, "workflow_runs")
 
         listed = await collect(pages(), deadline, 500)
-        named = _named_workflows(question, project.name, self._hosts)
-        runs = [run for run in listed.rows if _is_deployment(run, named)]
+        named = named_workflows(question.projects, project.name, self._hosts)
+        runs = [run for run in listed.rows if deploys(run, named)]
         if listed.rows and not runs:
             listed.notes.append(
                 f"no workflow of {project.name} is named like a deployment; write {project.name}#WORKFLOW below "
@@ -200,23 +202,6 @@ def wait(answer: Answer, now: float) -> float | None:
     if "retry-after" not in answer.headers and number(answer, "x-ratelimit-remaining") == 0 and reset is not None:
         return reset - now
     return retry_after(answer, now) or 60.0
-
-
-def _named_workflows(question: Question, repository: str, hosts: frozenset[str]) -> set[str]:
-    from incident_pipeline.connectors.projects import repository_path
-
-    places = [place.partition("#") for names in question.projects.values() for place in names]
-    return {
-        workflow.casefold() for place, _, workflow in places if workflow and repository_path(place, hosts) == repository
-    }
-
-
-def _is_deployment(run: Any, named: set[str]) -> bool:
-    name, path = one_line(at(run, "name")) or "", one_line(at(run, "path")) or ""
-    file = path.partition("@")[0].rpartition("/")[2]
-    if named:
-        return bool({name.casefold(), file.casefold(), file.rpartition(".")[0].casefold()} & named)
-    return bool(_DEPLOYS.search(name) or _DEPLOYS.search(file))
 
 
 def _is_within(value: Any, question: Question) -> bool:

@@ -1,13 +1,13 @@
-"""GitHub's objects as the words of the domain: from its API and from its webhooks alike."""
+"""GitHub's objects as the words of the domain, from its API and from its webhooks alike."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from incident_pipeline.connectors.projects import Project
+from incident_pipeline.connectors.projects import Project, repository_path
 from incident_pipeline.connectors.shapes import at, items
+from incident_pipeline.connectors.versions import DEPLOYS, deployed_version
 from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
 from incident_pipeline.models import CodeChange, Deployment
@@ -31,9 +31,6 @@ STATES = {
     "waiting": "in_progress",
 }
 """GitHub's states and conclusions in our words; `inactive` was once a success, since replaced."""
-
-_TAG = re.compile(r"v?\d+(\.\d+)+([.+-].*)?|.*@v?\d+(\.\d+)+.*")
-_SHA = re.compile(r"[0-9a-f]{40}")
 
 
 def deployment_from(
@@ -110,6 +107,7 @@ def change_from(item: Mapping[str, Any], project: Project) -> CodeChange:
 def changes_from_push(body: Mapping[str, Any], service: str | None = None) -> list[CodeChange]:
     """The commits of a push webhook: files without patches."""
     repository = one_line(at(body, "repository", "full_name")) or ""
+    branch = branch_of(body)
     return [
         CodeChange(
             sha=str(commit["id"]),
@@ -122,6 +120,7 @@ def changes_from_push(body: Mapping[str, Any], service: str | None = None) -> li
             ),
             committed_at=parse_moment(commit["timestamp"]),
             url=_url(commit.get("url")),
+            attributes={"branch": branch} if branch else {},
         )
         for commit in items(body.get("commits"))
         if isinstance(commit, Mapping) and commit.get("id")
@@ -139,19 +138,40 @@ def deployment_from_webhook(body: Mapping[str, Any], service: str | None = None)
     return None
 
 
-def version_of(item: Mapping[str, Any]) -> str | None:
+def branch_of(body: Mapping[str, Any]) -> str | None:
+    """The branch that was pushed to; None for a tag."""
+    ref = one_line(body.get("ref")) or ""
+    return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+
+
+def named_workflows(
+    projects: Mapping[str, Sequence[str]], repository: str, hosts: frozenset[str] | None = None
+) -> set[str]:
+    """The workflows of a repository that the configuration names as `owner/repository#workflow`."""
+    places = [place.partition("#") for names in projects.values() for place in names]
+    return {
+        workflow.casefold()
+        for place, _, workflow in places
+        if workflow and (path := repository_path(place, hosts)) and path.casefold() == repository.casefold()
+    }
+
+
+def deploys(run: Any, named: set[str]) -> bool:
+    """Whether a run is of a workflow that deploys: one of those that are named, else one that is called so."""
+    name, path = one_line(at(run, "name")) or "", one_line(at(run, "path")) or ""
+    file = path.partition("@")[0].rpartition("/")[2]
+    if named:
+        return bool({name.casefold(), file.casefold(), file.rpartition(".")[0].casefold()} & named)
+    return bool(DEPLOYS.search(name) or DEPLOYS.search(file))
+
+
+def version_of(item: Any) -> str | None:
     """The tag that was deployed, else the beginning of the commit."""
-    ref, sha = one_line(item.get("ref")), one_line(item.get("sha"))
-    if ref and _TAG.fullmatch(ref) and not _SHA.fullmatch(ref):
-        return ref
-    return sha[:12] if sha else ref
+    return deployed_version(at(item, "ref"), at(item, "sha"))
 
 
 def _run_version(run: Any) -> str | None:
-    branch, sha = one_line(at(run, "head_branch")), one_line(at(run, "head_sha"))
-    if branch and _TAG.fullmatch(branch):
-        return branch
-    return sha[:12] if sha else branch
+    return deployed_version(at(run, "head_branch"), at(run, "head_sha"))
 
 
 def _previous(item: Mapping[str, Any], listed: Sequence[Any]) -> str | None:

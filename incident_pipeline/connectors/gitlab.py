@@ -10,7 +10,7 @@ encoded. Where both have a status, the deployment's counts, not its job's. Pages
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -20,27 +20,21 @@ from pydantic import SecretStr
 from incident_pipeline.connectors.answers import Answer, Dialect, number, retry_after
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
+from incident_pipeline.connectors.gitlab_rows import change_from, deployment_from
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
 from incident_pipeline.connectors.projects import Project, repositories_of
-from incident_pipeline.connectors.shapes import at, items
+from incident_pipeline.connectors.shapes import at
 from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.focus_areas import with_focus_areas
-from incident_pipeline.intake.alert_fields import one_line
-from incident_pipeline.json_text import clean
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
-from incident_pipeline.moments import format_moment, parse_moment
+from incident_pipeline.moments import format_moment
 
 URL = "https://gitlab.com"
 API = "/api/v4"
 MAX_DETAILED = 40
-MAX_DIFF = 20_000
-MAX_FILES = 300
 AT_ONCE = 6
-
-_STATUSES = {"success": "success", "failed": "failed", "canceled": "cancelled", "skipped": "skipped"}
-_STATUSES |= dict.fromkeys(("created", "running", "blocked", "pending"), "in_progress")
 
 
 class GitLab:
@@ -137,108 +131,6 @@ def build(settings: SourceSettings) -> GitLab:
         transport=settings.transport,
     )
     return GitLab(client, frozenset({(urlsplit(url).hostname or "").casefold(), "gitlab.com"}), settings.name)
-
-
-def deployment_from(item: Mapping[str, Any], listed: Sequence[Any], service: str) -> Deployment:
-    """A deployment; `listed` are those around it, for the version before."""
-    status = str(item.get("status") or at(item, "deployable", "status") or "unknown")
-    done = status in ("success", "failed", "canceled")
-    finished = (at(item, "deployable", "finished_at") or item.get("updated_at")) if done else None
-    environment = one_line(at(item, "environment", "name"))
-    before = [
-        one
-        for one in listed
-        if at(one, "status") == "success"
-        and at(one, "environment", "name") == environment
-        and str(at(one, "created_at") or "~") < str(item["created_at"])
-    ]
-    previous = max(before, key=lambda one: str(at(one, "created_at")), default=None)
-    return Deployment(
-        id=str(item["id"]),
-        service=service,
-        environment=environment,
-        version=_version(item),
-        previous_version=_version(previous) if previous else None,
-        status=_STATUSES.get(status, status),
-        started_at=parse_moment(at(item, "deployable", "started_at") or item["created_at"]),
-        finished_at=parse_moment(finished) if finished else None,
-        actor=one_line(at(item, "user", "username")),
-        url=one_line(at(item, "deployable", "web_url"), 2000),
-        commit_sha=one_line(item.get("sha")),
-        source="gitlab",
-        attributes={"ref": ref} if (ref := one_line(item.get("ref"))) else {},
-    )
-
-
-def change_from(item: Mapping[str, Any], diffs: Sequence[Any], project: Project) -> CodeChange:
-    """A commit with its diff."""
-    text = "\n".join(
-        f"--- a/{at(one, 'old_path')}\n+++ b/{at(one, 'new_path')}\n{at(one, 'diff')}"
-        for one in diffs
-        if at(one, "diff")
-    )
-    return CodeChange(
-        sha=str(item["id"]),
-        repository=project.name,
-        service=project.service,
-        author=one_line(item.get("author_name")),
-        message=clean(str(item.get("message") or item.get("title") or "")).strip(),
-        files=tuple(str(at(one, "new_path")) for one in diffs[:MAX_FILES] if at(one, "new_path")),
-        diff=clean(text[:MAX_DIFF]) or None,
-        additions=at(item, "stats", "additions"),
-        deletions=at(item, "stats", "deletions"),
-        committed_at=parse_moment(item["committed_date"]),
-        url=one_line(item.get("web_url"), 2000),
-        attributes={"merge": True} if len(items(item.get("parent_ids"))) > 1 else {},
-    )
-
-
-def deployment_from_webhook(body: Mapping[str, Any], service: str | None = None) -> Deployment | None:
-    """The deployment of a `deployment` webhook; None for others."""
-    if body.get("object_kind") != "deployment":
-        return None
-    status = str(body.get("status") or "unknown")
-    moment = parse_moment(body["status_changed_at"])
-    done = status in ("success", "failed", "canceled")
-    sha = one_line(body.get("short_sha"))
-    return Deployment(
-        id=str(body["deployment_id"]),
-        service=service or one_line(at(body, "project", "name")),
-        environment=one_line(body.get("environment")),
-        version=one_line(body.get("ref")) if body.get("ref_type") == "tag" else sha,
-        status=_STATUSES.get(status, status),
-        started_at=None if done else moment,
-        finished_at=moment if done else None,
-        actor=one_line(at(body, "user", "username")),
-        url=one_line(body.get("deployable_url"), 2000),
-        commit_sha=one_line(str(body.get("commit_url") or "").rpartition("/")[2]) or sha,
-        source="gitlab",
-    )
-
-
-def changes_from_push(body: Mapping[str, Any], service: str | None = None) -> list[CodeChange]:
-    """The commits that a push webhook lists."""
-    return [
-        CodeChange(
-            sha=str(commit["id"]),
-            repository=one_line(at(body, "project", "path_with_namespace")),
-            service=service,
-            author=one_line(at(commit, "author", "name")),
-            message=clean(str(commit.get("message") or "")).strip(),
-            files=tuple(
-                dict.fromkeys(str(f) for key in ("added", "modified", "removed") for f in items(commit.get(key)))
-            ),
-            committed_at=parse_moment(commit["timestamp"]),
-            url=one_line(commit.get("url"), 2000),
-        )
-        for commit in items(body.get("commits"))
-        if isinstance(commit, Mapping) and commit.get("id")
-    ]
-
-
-def _version(item: Any) -> str | None:
-    ref, sha = one_line(at(item, "ref")), one_line(at(item, "sha"))
-    return ref if ref and (at(item, "deployable", "tag") is True or not sha) else sha[:12] if sha else None
 
 
 def _path(project: Project) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.base import Question
 from incident_pipeline.errors import PermanentSourceError
 
@@ -86,6 +87,28 @@ def repositories_of(question: Question, key: str, hosts: frozenset[str] | None =
     }
     given = question.model_copy(update={"projects": {s: paths for s, paths in named.items() if paths}})
     return needed_projects(given, key, "repository")
+
+
+def projects_by_service(scenario: Scenario) -> dict[str, tuple[str, ...]]:
+    """Service -> all that is configured as its repositories, applications and jobs."""
+    context = scenario.context
+    found: dict[str, tuple[str, ...]] = dict(context.deployments.projects)
+    for service, places in context.code.repositories.items():
+        found[service] = tuple(dict.fromkeys((*found.get(service, ()), *places)))
+    return found
+
+
+def owner_of(repository: str, projects: Mapping[str, Sequence[str]]) -> str | None:
+    """The one service whose repository this is; None where none is, or several are."""
+    owners = {
+        service
+        for service, places in projects.items()
+        for place in places
+        if service != EVERY_SERVICE
+        and (path := repository_path(place.partition("#")[0])) is not None
+        and path.casefold() == repository.casefold()
+    }
+    return owners.pop() if len(owners) == 1 else None
 
 
 def _mapping(projects: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

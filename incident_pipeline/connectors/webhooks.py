@@ -5,7 +5,7 @@ Belongs here: names and nothing else, as in `registry.py`; what a payload looks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from incident_pipeline.connectors import signatures
+from incident_pipeline.connectors.base import Received
 from incident_pipeline.models import Alert
 
 
@@ -24,6 +25,9 @@ class Reader(Protocol):
         ...
 
 
+ChangeReader = Callable[[Any, Mapping[str, Sequence[str]]], Received]
+"""Reads what a parsed body brings, with service -> its projects; raises InputError."""
+
 READERS: dict[str, str] = {
     "alertmanager": "alertmanager:alerts_from_webhook",
     "custom": "custom:alerts_from_custom",
@@ -33,6 +37,9 @@ READERS: dict[str, str] = {
     "slack": "slack_messages:alerts_from_event",
 }
 """Source -> module and function."""
+
+CHANGES: dict[str, str] = {"github": "github_webhook:received", "gitlab": "gitlab_rows:received"}
+"""Sources whose webhooks bring deployments and code changes: evidence, and no alert."""
 
 SIGNED = frozenset({"pagerduty", "slack", "github", "gitlab"})
 """Sources whose requests carry their own proof; all others bring the token in `Authorization`."""
@@ -44,6 +51,13 @@ def reader(source: str) -> Reader | None:
         return None
     module, _, function = READERS[source].partition(":")
     found: Reader = getattr(import_module(f"incident_pipeline.connectors.{module}"), function)
+    return found
+
+
+def change_reader(source: str) -> ChangeReader:
+    """Who reads the webhooks of a source of changes, one of `CHANGES`."""
+    module, _, function = CHANGES[source].partition(":")
+    found: ChangeReader = getattr(import_module(f"incident_pipeline.connectors.{module}"), function)
     return found
 
 

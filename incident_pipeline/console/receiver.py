@@ -25,6 +25,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from incident_pipeline.config import Scenario
+from incident_pipeline.connectors.base import Received
+from incident_pipeline.connectors.projects import projects_by_service
 from incident_pipeline.connectors.slack_messages import challenge
 from incident_pipeline.connectors.webhooks import SIGNED, is_genuine
 from incident_pipeline.console.admission import Refused, admit
@@ -94,7 +96,7 @@ class _Receiver:
         self._inbox, self._now, self._data_dir = inbox, now, data_dir
         self._tokens = settings.receiver.tokens
         self._limit = settings.receiver.max_body_bytes
-        self._webhooks = Webhooks(settings.alerts)
+        self._webhooks = Webhooks(settings.alerts, projects_by_service(settings))
         self._writer = Writer(inbox, now, on_accepted)
         self._answered: Counter[tuple[str, int]] = Counter()
         self._health: tuple[float, str] | None = None
@@ -119,7 +121,7 @@ class _Receiver:
             asked = challenge(parsed) if source == "slack" else None
             if asked is not None:
                 return JSONResponse({"challenge": asked})
-            accepted = await self._store(read(parsed, self._now()))
+            accepted = await self._keep(read(parsed, self._now()))
         except NotFoundError as error:
             response = _sentence(404, error)
         except InputError as error:
@@ -183,6 +185,11 @@ class _Receiver:
             return _sentence(503, error)
         disk = disk_state(self._data_dir, now) if self._data_dir else None
         return PlainTextResponse(render(state, now, self._answered, disk), media_type="text/plain; version=0.0.4")
+
+    async def _keep(self, brought: Sequence[Alert] | Received) -> int:
+        if isinstance(brought, Received):
+            return await asyncio.to_thread(self._inbox.accept_changes, brought, self._now())
+        return await self._store(brought)
 
     async def _store(self, alerts: Sequence[Alert]) -> int:
         try:

@@ -18,6 +18,7 @@ from incident_pipeline.connectors.registry import UnavailableSource
 from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.circuits import Circuits
 from incident_pipeline.evidence.envelopes import gathered, unavailable
+from incident_pipeline.evidence.received import without_repeated
 from incident_pipeline.evidence.service_identity import ServiceNames, renamed
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Gathered, Incident, Service, Window
 from kb.redaction import redact
@@ -70,6 +71,7 @@ async def gather(
     envelopes: dict[EvidenceKind, list[Envelope[Any]]] = {kind: [] for kind in wanted}
     for (kind, _), envelope in zip(asked, answers, strict=True):
         envelopes[kind].append(envelope)
+    envelopes = {kind: without_repeated(found) for kind, found in envelopes.items()}
     if catalogue:
         names = ServiceNames(catalogue)
         envelopes = {kind: [_renamed(envelope, names) for envelope in found] for kind, found in envelopes.items()}

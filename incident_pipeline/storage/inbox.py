@@ -6,8 +6,8 @@
 
 Belongs here: opening it. Its parts are `intake.py` (accept, group), `claims.py`, `decisions.py` (what people do),
 `approvals.py` and `executions.py` (actions), `ledger.py` (what people said of causes and suggestions), `outbox.py`
-(what people are told), `inbox_records.py` (reading) and `inbox_retention.py` (forgetting); the tables are in
-`inbox_schema.py` and the other `*_schema.py`, what differs between databases in `database.py`.
+(what people are told), `received.py` (changes that webhooks brought), `inbox_records.py` (reading) and
+`inbox_retention.py` (forgetting); the tables are in `inbox_schema.py` and the other `*_schema.py`, what differs between databases in `database.py`.
 Every method is one transaction, and every method that needs to know the time is told it.
 """
 
@@ -27,11 +27,12 @@ from incident_pipeline.storage.inbox_schema import is_current, migrate
 from incident_pipeline.storage.intake import GroupingResult, Intake
 from incident_pipeline.storage.ledger import Entry, Ledger
 from incident_pipeline.storage.outbox import Outbox
+from incident_pipeline.storage.received import ReceivedChanges
 
 __all__ = ["Claim", "Entry", "Event", "GroupingResult", "Inbox", "InboxState", "IncidentRecord"]
 
 
-class Inbox(Intake, Claims, Decisions, Approvals, Executions, Records, Ledger, Retention, Outbox):
+class Inbox(Intake, Claims, Decisions, Approvals, Executions, Records, Ledger, Retention, Outbox, ReceivedChanges):
     """Safe to share between threads; any number of processes may open the same one."""
 
     @classmethod

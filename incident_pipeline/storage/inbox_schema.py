@@ -205,6 +205,19 @@ counters = sa.Table(
     sa.Column("value", sa.BigInteger, nullable=False),
 )
 
+# deployments and code changes that webhooks brought
+received_rows = sa.Table(
+    "received_rows",
+    metadata,
+    sa.Column("kind", sa.String(40), primary_key=True),
+    sa.Column("source", sa.String(400), primary_key=True),
+    sa.Column("row_id", sa.String(400), primary_key=True),
+    sa.Column("row", sa.Text, nullable=False),
+    moment("at", nullable=False),
+    moment("received_at", nullable=False),
+)
+sa.Index("received_rows_by_time", received_rows.c.kind, received_rows.c.at)
+
 
 def create_tables(connection: sa.Connection) -> None:
     """0001: every table as it is described above."""
@@ -229,11 +242,17 @@ def create_actions(connection: sa.Connection) -> None:
     metadata.create_all(connection)
 
 
+def create_received_rows(connection: sa.Connection) -> None:
+    """0005: what webhooks bring of deployments and code changes."""
+    received_rows.create(connection, checkfirst=True)
+
+
 MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {
     "0001_create_tables": create_tables,
     "0002_create_outbox": create_outbox,
     "0003_create_ledger": create_ledger,
     "0004_create_actions": create_actions,
+    "0005_create_received_rows": create_received_rows,
 }
 
 

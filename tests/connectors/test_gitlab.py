@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from incident_pipeline.config import Connection
-from incident_pipeline.connectors.gitlab import build, changes_from_push, deployment_from, deployment_from_webhook
+from incident_pipeline.connectors.gitlab import build
+from incident_pipeline.connectors.gitlab_rows import changes_from_push, deployment_from, deployment_from_webhook
 from incident_pipeline.models import Envelope, EvidenceKind
 from tests.connectors.questions import AROUND, Recorder, fetch, question, settings_for
 from tests.shared_data import shared_path
