@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     EvidenceKind.RELATED_ALERTS: "What else fired at the same time.",
     EvidenceKind.SERVICE_GRAPH: "The services and what they depend on.",
     EvidenceKind.KUBERNETES_STATE: "The objects of the cluster: workloads, services, nodes, events.",
+    EvidenceKind.ON_CALL: "Who is on call for the incident's services.",
 }
 
 

@@ -197,6 +197,18 @@ class KubernetesContext(Section):
     """How long each source may take; later it is a gap."""
 
 
+class OnCallContext(Section):
+    """Who is on call, asked of PagerDuty and Opsgenie where they are used."""
+
+    deadline: Duration = timedelta(seconds=5)
+    """How long each source may take; later the update does not say."""
+
+    @property
+    def lookback(self) -> timedelta:
+        """Who is on call now is all that is asked."""
+        return timedelta(0)
+
+
 class HistoryContext(Section):
     """Similar incidents of the past."""
 
@@ -217,6 +229,7 @@ class Context(Section):
     traces: SourcesContext = SourcesContext()
     related_alerts: SourcesContext = SourcesContext()
     kubernetes: KubernetesContext = KubernetesContext()
+    on_call: OnCallContext = OnCallContext()
     history: HistoryContext = HistoryContext()
 
 

@@ -264,6 +264,22 @@ class LogEntry(Model):
     attributes: dict[str, Any] = Field(default_factory=dict)
 
 
+class OnCall(Model):
+    """Somebody who is on call, and for what."""
+
+    name: str
+    """A person or a team; never an address."""
+    level: int | None = None
+    """Of the escalation: 1 is called first."""
+    service: str | None = None
+    """The service of the incident that this is for; None: not known to be for it."""
+    policy: str | None = None
+    """The escalation policy or schedule."""
+    until: Utc | None = None
+    source: str | None = None
+    url: str | None = None
+
+
 class Window(Model):
     """A span of time, start included, end excluded."""
 
@@ -283,6 +299,7 @@ class EvidenceKind(StrEnum):
     RELATED_ALERTS = "related_alerts"
     SERVICE_GRAPH = "service_graph"
     KUBERNETES_STATE = "kubernetes_state"
+    ON_CALL = "on_call"
 
 
 class EnvelopeStatus(StrEnum):
@@ -345,6 +362,7 @@ COULD_HAVE_TOLD: dict[str, str] = {
     EvidenceKind.RELATED_ALERTS: "what else fired at the same time",
     EvidenceKind.SERVICE_GRAPH: "who calls whom",
     EvidenceKind.KUBERNETES_STATE: "what the cluster itself says of its pods, services and nodes",
+    EvidenceKind.ON_CALL: "whom to ask",
 }
 
 
@@ -399,11 +417,13 @@ class Evidence(Model):
     related_alerts: Gathered[Alert] = Gathered(kind=EvidenceKind.RELATED_ALERTS)
     service_graph: Gathered[Service] = Gathered(kind=EvidenceKind.SERVICE_GRAPH)
     kubernetes_state: Gathered[KubernetesObject] = Gathered(kind=EvidenceKind.KUBERNETES_STATE)
+    on_call: Gathered[OnCall] = Gathered(kind=EvidenceKind.ON_CALL)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """The gaps of every kind."""
-        return tuple(gap for kind in EvidenceKind for gap in getattr(self, kind.value).gaps)
+        """The gaps of every kind that tells of causes; who is on call does not."""
+        kinds = (kind for kind in EvidenceKind if kind is not EvidenceKind.ON_CALL)
+        return tuple(gap for kind in kinds for gap in getattr(self, kind.value).gaps)
 
 
 ROW_TYPES: dict[EvidenceKind, type[Model]] = {
@@ -416,6 +436,7 @@ ROW_TYPES: dict[EvidenceKind, type[Model]] = {
     EvidenceKind.RELATED_ALERTS: Alert,
     EvidenceKind.SERVICE_GRAPH: Service,
     EvidenceKind.KUBERNETES_STATE: KubernetesObject,
+    EvidenceKind.ON_CALL: OnCall,
 }
 
 

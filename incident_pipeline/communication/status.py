@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from incident_pipeline.communication.key_facts import blamed_deployment, evidence_lines
+from incident_pipeline.communication.on_call import on_call_text
 from incident_pipeline.documents.escape import markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at, summary_text
@@ -80,6 +81,7 @@ def status_update(
         "confidence": percent(diagnosis.primary.confidence) if diagnosis.primary else "not determined",
         "evidence": [line for line in map(markdown, _evidence(evidence, symptoms, diagnosis)) if line] or ["None"],
         "actions": list(_actions(remediation.actions, diagnosis)),
+        "on_call": markdown(on_call_text(evidence.on_call.rows, incident.services), 300),
         "timeline": [
             {"at": clock(entry.at, as_of), "text": markdown(entry.text, 160)}
             for entry in _told(incident, evidence, diagnosis, timeline)

@@ -37,6 +37,7 @@ KINDS = {
     "traces": EvidenceKind.TRACES,
     "related_alerts": EvidenceKind.RELATED_ALERTS,
     "kubernetes": EvidenceKind.KUBERNETES_STATE,
+    "on_call": EvidenceKind.ON_CALL,
 }
 """Section of `context` -> the kind of evidence it is about."""
 

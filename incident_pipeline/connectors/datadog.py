@@ -22,7 +22,7 @@ from incident_pipeline.connectors.datadog_alerts import alert_from_event, alert_
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
-from incident_pipeline.connectors.paging import Collected, collect, mapped, together, unique
+from incident_pipeline.connectors.paging import Collected, collect, mapped, moved, newest, together, unique
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
 from incident_pipeline.connectors.tags import SERVICE_TAGS, first, tags_of
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
@@ -70,6 +70,7 @@ class Datadog:
             SourceError: it did not answer.
         """
         deadline = Deadline(seconds)
+        reached = None
         if cursor is None:
             found = mapped(await collect(self._groups(deadline), deadline, 1000), alert_from_group, "monitor groups")
         else:
@@ -79,9 +80,10 @@ class Datadog:
                 "to": format_moment(now),
             }
             pages = self._search_pages("/api/v2/events/search", {"filter": what, "sort": "timestamp"}, 1000, deadline)
-            found = mapped(await collect(pages, deadline, 2000), alert_from_event, "events")
-        moved = cursor if cursor and (found.partial or found.truncated) else format_moment(now)
-        return Polled(alerts=tuple(found.rows), cursor=moved, notes=tuple(found.notes))
+            listed = await collect(pages, deadline, 5000)
+            reached = newest(at(one, "attributes", "timestamp") for one in listed.rows)
+            found = mapped(listed, alert_from_event, "events")
+        return Polled(alerts=tuple(found.rows), cursor=moved(cursor, found, now, reached), notes=tuple(found.notes))
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-import jmespath
 from jmespath.exceptions import JMESPathError
 
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, mapped, together
+from incident_pipeline.connectors.shapes import compiled
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.focus_areas import with_focus_areas
@@ -104,13 +104,13 @@ def build(settings: SourceSettings) -> HttpJson:
     """
     options = settings.connection.options
     key = f"connections.{settings.name}.options"
-    compiled = {
-        name: _compiled(text, f"{key}.{name}")
+    expressions = {
+        name: compiled(text, f"{key}.{name}")
         for name, text in options.items()
         if name == "rows" or name.startswith(_FIELD)
     }
-    rows = compiled.pop("rows", None)
-    if rows is None or not compiled:
+    rows = expressions.pop("rows", None)
+    if rows is None or not expressions:
         raise ConfigurationError(f"{key}: write rows (where the list is) and field.<name> (where each field is)")
     client = HttpClient(
         settings.name,
@@ -119,7 +119,7 @@ def build(settings: SourceSettings) -> HttpJson:
         headers=bearer(settings.token),
         transport=settings.transport,
     )
-    fields = {name.removeprefix(_FIELD): found for name, found in compiled.items()}
+    fields = {name.removeprefix(_FIELD): found for name, found in expressions.items()}
     return HttpJson(client, settings.name, kind_of(settings.name, options), options.get("path", ""), rows, fields)
 
 
@@ -149,14 +149,6 @@ def _filled(path: str, service: str | None, question: Question) -> str:
         "end_ms": str(int(end.timestamp() * 1000)),
     }
     return _VARIABLE.sub(lambda found: quote(values[found[1]], safe=""), path)
-
-
-def _compiled(text: str, key: str) -> Any:
-    try:
-        return jmespath.compile(text)
-    except JMESPathError as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigurationError(f"{key}: {text!r} is not a JMESPath expression ({reason})") from error
 
 
 def _searched(expression: Any, value: Any, name: str, field: str) -> Any:

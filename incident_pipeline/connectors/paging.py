@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.errors import SourceError, TransientSourceError
+from incident_pipeline.moments import format_moment, parse_moment
 
 MAX_PAGES = 50
 _SHOWN = 3
@@ -126,6 +129,34 @@ def mapped(found: Collected[Any], read: Callable[[Any], Row | None], what: str) 
         shown = "; ".join(list(dict.fromkeys(problems))[:_SHOWN])
         notes.append(f"{len(problems)} {what} could not be read and were skipped ({shown})")
     return Collected(rows, found.truncated, found.partial, notes)
+
+
+def moved(cursor: str | None, found: Collected[Any], now: datetime, reached: datetime | None = None) -> str:
+    """The cursor after a poll: it moves only over what was read, so that nothing is missed.
+
+    Args:
+        cursor: of the last poll; None at the first.
+        found: what was read.
+        now: the clock at this poll.
+        reached: how far the reading came where it goes from old to new; None where it does not.
+
+    Returns:
+        The new cursor; empty where the first poll has to be done again.
+    """
+    if not (found.partial or found.truncated):
+        return format_moment(now)
+    if reached is not None and (cursor is None or reached > parse_moment(cursor)):
+        return format_moment(min(reached, now))
+    return cursor or ""
+
+
+def newest(moments: Iterable[Any]) -> datetime | None:
+    """The latest of the moments that can be read."""
+    read = []
+    for moment in moments:
+        with suppress(ValueError):
+            read.append(parse_moment(moment))
+    return max(read, default=None)
 
 
 def unique(rows: Iterable[Row], key: Callable[[Row], Any]) -> list[Row]:

@@ -58,8 +58,8 @@ CONNECTORS: dict[str, Connector] = {
     "jenkins": _connector("jenkins", EvidenceKind.DEPLOYMENTS),
     "loki": _connector("loki", EvidenceKind.LOGS),
     "opensearch": _connector("elasticsearch", EvidenceKind.LOGS),
-    "opsgenie": _connector("opsgenie", EvidenceKind.RELATED_ALERTS),
-    "pagerduty": _connector("pagerduty", EvidenceKind.RELATED_ALERTS, EvidenceKind.DEPLOYMENTS),
+    "opsgenie": _connector("opsgenie", EvidenceKind.RELATED_ALERTS, EvidenceKind.ON_CALL),
+    "pagerduty": _connector("pagerduty", EvidenceKind.RELATED_ALERTS, EvidenceKind.DEPLOYMENTS, EvidenceKind.ON_CALL),
     "prometheus": _connector("prometheus", EvidenceKind.METRICS),
     "slack": _connector("slack", EvidenceKind.RELATED_ALERTS),
 }
@@ -67,6 +67,10 @@ CONNECTORS: dict[str, Connector] = {
 
 POLLED = ("alertmanager", "datadog", "opsgenie", "pagerduty", "slack")
 """Connectors that can be asked for alerts, where no webhook brings them."""
+
+
+ON_CALL = ("opsgenie", "pagerduty")
+"""Connectors that know who is on call; asked where they are used at all."""
 
 
 class UnavailableSource:
@@ -123,6 +127,7 @@ def sources_asked(scenario: Scenario) -> dict[EvidenceKind, tuple[str, ...]]:
         EvidenceKind.RELATED_ALERTS: context.related_alerts.sources,
         EvidenceKind.SERVICE_GRAPH: ("catalogue",) if scenario.services_file.exists() else (),
         EvidenceKind.KUBERNETES_STATE: context.kubernetes.sources,
+        EvidenceKind.ON_CALL: tuple(name for name in ON_CALL if _is_used(name, scenario)),
     }
 
 
@@ -162,6 +167,13 @@ def folder_sources(folder: Path) -> dict[EvidenceKind, list[Source]]:
 
     source = FolderSource(folder)
     return {kind: [source] for kind in EvidenceKind}
+
+
+def _is_used(name: str, scenario: Scenario) -> bool:
+    keys = scenario.alerts.sources.get(name)
+    connection = scenario.connections.get(name)
+    has_key = keys is not None and keys.enabled and (keys.api_key or keys.token)
+    return bool(has_key or (connection is not None and (connection.token or connection.password)))
 
 
 def _declared(name: str, scenario: Scenario) -> Connector | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from incident_pipeline.connectors.answers import Answer
-from incident_pipeline.errors import PermanentSourceError
+from incident_pipeline.errors import ConfigurationError, PermanentSourceError
 
 
 def at(value: Any, *path: str | int) -> Any:
@@ -30,6 +30,22 @@ def items(value: Any) -> list[Any]:
 def mapping(value: Any) -> Mapping[str, Any]:
     """The object, or an empty one for whatever else it is."""
     return value if isinstance(value, Mapping) else {}
+
+
+def compiled(text: str, key: str) -> Any:
+    """A JMESPath expression of the configuration.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.compile(text)
+    except JMESPathError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"{key}: {text!r} is not a JMESPath expression ({reason})") from error
 
 
 def rows_at(answer: Answer, *path: str) -> list[Any]:

@@ -18,13 +18,13 @@ from incident_pipeline.connectors.answers import RateLimitedError
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
-from incident_pipeline.connectors.paging import Collected, collect, mapped
+from incident_pipeline.connectors.paging import Collected, collect, mapped, moved
 from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.connectors.slack_messages import alert_from_message
 from incident_pipeline.errors import PermanentSourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Alert, Envelope, EvidenceKind
-from incident_pipeline.moments import format_moment, parse_moment
+from incident_pipeline.moments import parse_moment
 
 URL = "https://slack.com/api"
 PAGE = 200
@@ -32,6 +32,7 @@ OVERLAP = timedelta(minutes=2)
 FIRST_POLL = timedelta(hours=1)
 MOST_SEARCHED = 5_000
 """Messages among which one of ours is looked for, from when it may have been posted."""
+MOST_POLLED = 10_000
 METADATA = "incident_pipeline"
 
 _PASSES = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
@@ -89,9 +90,10 @@ class Slack:
             SourceError: it did not answer.
         """
         since = parse_moment(cursor) - OVERLAP if cursor else now - FIRST_POLL
-        found = await self._alerts(since, now, 1000, Deadline(seconds))
-        moved = cursor if cursor and (found.partial or found.truncated) else format_moment(now)
-        return Polled(alerts=tuple(found.rows), cursor=moved, notes=tuple(found.notes))
+        found = await self._alerts(since, now, MOST_POLLED, Deadline(seconds))
+        # told from the newest on: ten thousand messages are no outage but a flood, and reading them again helps nobody
+        found.truncated = False
+        return Polled(alerts=tuple(found.rows), cursor=moved(cursor, found, now), notes=tuple(found.notes))
 
     async def post(
         self,

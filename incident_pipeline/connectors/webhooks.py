@@ -32,8 +32,8 @@ READERS: dict[str, str] = {
     "alertmanager": "alertmanager:alerts_from_webhook",
     "custom": "custom:alerts_from_custom",
     "datadog": "datadog_alerts:alerts_from_webhook",
-    "opsgenie": "opsgenie:alerts_from_webhook",
-    "pagerduty": "pagerduty:alerts_from_webhook",
+    "opsgenie": "opsgenie_rows:alerts_from_webhook",
+    "pagerduty": "pagerduty_rows:alerts_from_webhook",
     "slack": "slack_messages:alerts_from_event",
 }
 """Source -> module and function."""

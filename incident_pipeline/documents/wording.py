@@ -28,6 +28,7 @@ _KIND_NAMES = {
     EvidenceKind.RELATED_ALERTS: "related alerts",
     EvidenceKind.SERVICE_GRAPH: "service catalogue",
     EvidenceKind.KUBERNETES_STATE: "state of the cluster",
+    EvidenceKind.ON_CALL: "on-call rota",
 }
 
 

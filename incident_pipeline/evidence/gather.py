@@ -164,6 +164,7 @@ def _section(kind: EvidenceKind, settings: Scenario) -> Any:
         EvidenceKind.TRACES: context.traces,
         EvidenceKind.RELATED_ALERTS: context.related_alerts,
         EvidenceKind.KUBERNETES_STATE: context.kubernetes,
+        EvidenceKind.ON_CALL: context.on_call,
     }.get(kind)
 
 

@@ -44,6 +44,7 @@ from incident_pipeline.models import (
     IncidentStatus,
     KubernetesObject,
     MetricSeries,
+    OnCall,
     Service,
 )
 from incident_pipeline.moments import parse_moment
@@ -60,6 +61,7 @@ FILES: dict[EvidenceKind, str] = {
     EvidenceKind.RELATED_ALERTS: "related_alerts.json",
     EvidenceKind.SERVICE_GRAPH: "services.json",
     EvidenceKind.KUBERNETES_STATE: "kubernetes.json",
+    EvidenceKind.ON_CALL: "on_call.json",
 }
 
 _SETTLE = timedelta(minutes=1)
@@ -114,6 +116,7 @@ def load_folder(path: Path) -> Folder:
         EvidenceKind.RELATED_ALERTS: _related_alerts(path),
         EvidenceKind.SERVICE_GRAPH: graph,
         EvidenceKind.KUBERNETES_STATE: _load(path, EvidenceKind.KUBERNETES_STATE, _cluster),
+        EvidenceKind.ON_CALL: _on_call(path),
     }
     evidence = Evidence(**{kind.value: answer for kind, answer in answers.items()})
     found = (note for answer in answers.values() for envelope in answer.envelopes for note in _said(envelope))
@@ -180,6 +183,14 @@ def _related_alerts(path: Path) -> Gathered[Any]:
     if find_file(path, FILES[kind]) is not None:
         return _load(path, kind, lambda file: read_list(file, folder_rows.alert, ("alerts",)))
     # alerts.json holds every alert that the recording saw, so that no others is an answer, not a gap
+    return gathered(kind, [answered(kind, kind.value, (), query="alerts.json")])
+
+
+def _on_call(path: Path) -> Gathered[Any]:
+    kind = EvidenceKind.ON_CALL
+    if find_file(path, FILES[kind]) is not None:
+        return _load(path, kind, lambda file: read_list(file, OnCall.model_validate, ("on_call",)))
+    # who was on call back then tells nothing of the cause: no gap
     return gathered(kind, [answered(kind, kind.value, (), query="alerts.json")])
 
 

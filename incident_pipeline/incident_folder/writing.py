@@ -24,7 +24,9 @@ _JSON_FILES = {
     "flag_changes": "flags.json",
     "related_alerts": "related_alerts.json",
     "service_graph": "services.json",
+    "on_call": "on_call.json",
 }
+_ONLY_WITH_ROWS = frozenset({"related_alerts", "on_call"})
 _LINE_FILES = {"logs": "logs.jsonl.gz", "traces": "traces.jsonl.gz"}
 
 
@@ -52,7 +54,7 @@ def write_folder(
     written = [_write(path / "alerts.json", _json(_rows(incident.alerts, hide)))]
     for name, file in _JSON_FILES.items():
         gathered = getattr(evidence, name)
-        if _answered(gathered) and not (name == "related_alerts" and not gathered.rows):
+        if _answered(gathered) and not (name in _ONLY_WITH_ROWS and not gathered.rows):
             written.append(_write(path / file, _json(_rows(gathered.rows, hide))))
     for name, file in _LINE_FILES.items():
         gathered = getattr(evidence, name)

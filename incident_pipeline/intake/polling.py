@@ -79,7 +79,7 @@ async def _ask(feed: AlertFeed | UnavailableSource, cursor: str | None, now: dat
     seconds = DEADLINE.total_seconds()
     try:
         async with asyncio.timeout(seconds):
-            return await feed.poll(cursor, now, seconds * 0.85)
+            return await feed.poll(cursor or None, now, seconds * 0.85)
     except SourceError as error:
         return str(error)
     except TimeoutError:

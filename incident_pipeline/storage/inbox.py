@@ -7,7 +7,8 @@
 Belongs here: opening it. Its parts are `intake.py` (accept, group), `claims.py`, `decisions.py` (what people do),
 `approvals.py` and `executions.py` (actions), `ledger.py` (what people said of causes and suggestions), `outbox.py`
 (what people are told), `received.py` (changes that webhooks brought), `inbox_records.py` (reading) and
-`inbox_retention.py` (forgetting); the tables are in `inbox_schema.py` and the other `*_schema.py`, what differs between databases in `database.py`.
+`inbox_retention.py` (forgetting); the tables are in `inbox_schema.py` and the other `*_schema.py`, what differs between
+databases in `database.py`.
 Every method is one transaction, and every method that needs to know the time is told it.
 """
 

@@ -205,19 +205,6 @@ counters = sa.Table(
     sa.Column("value", sa.BigInteger, nullable=False),
 )
 
-# deployments and code changes that webhooks brought
-received_rows = sa.Table(
-    "received_rows",
-    metadata,
-    sa.Column("kind", sa.String(40), primary_key=True),
-    sa.Column("source", sa.String(400), primary_key=True),
-    sa.Column("row_id", sa.String(400), primary_key=True),
-    sa.Column("row", sa.Text, nullable=False),
-    moment("at", nullable=False),
-    moment("received_at", nullable=False),
-)
-sa.Index("received_rows_by_time", received_rows.c.kind, received_rows.c.at)
-
 
 def create_tables(connection: sa.Connection) -> None:
     """0001: every table as it is described above."""
@@ -244,7 +231,7 @@ def create_actions(connection: sa.Connection) -> None:
 
 def create_received_rows(connection: sa.Connection) -> None:
     """0005: what webhooks bring of deployments and code changes."""
-    received_rows.create(connection, checkfirst=True)
+    metadata.create_all(connection)
 
 
 MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {

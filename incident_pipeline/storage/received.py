@@ -17,7 +17,7 @@ from incident_pipeline.connectors.base import Received
 from incident_pipeline.models import CodeChange, Deployment, EvidenceKind, Model
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.inbox_base import InboxBase, batches, count, stamp
-from incident_pipeline.storage.inbox_schema import received_rows
+from incident_pipeline.storage.received_schema import received_rows
 from kb.redaction import redact_value
 
 KEPT = timedelta(days=90)

@@ -164,6 +164,7 @@ _TABLES = (
     _evidence(EvidenceKind.RELATED_ALERTS, ("source", "source_id")),
     _evidence(EvidenceKind.SERVICE_GRAPH, ("name",)),
     _evidence(EvidenceKind.KUBERNETES_STATE, ("kind", "namespace", "name")),
+    _evidence(EvidenceKind.ON_CALL, ("source", "policy", "name")),
     AssetTable("symptoms", models.Symptoms, Shape.DOCUMENT),
     _hypotheses("change_hypotheses"),
     _hypotheses("log_pattern_hypotheses"),

@@ -62,6 +62,7 @@ def scenario_for(case: Case, deadline: str = "5s") -> Scenario:
         },
         EvidenceKind.LOGS: {"logs": {"provider": case.name, "deadline": deadline}},
         EvidenceKind.RELATED_ALERTS: {"related_alerts": {"sources": [case.name], "deadline": deadline}},
+        EvidenceKind.ON_CALL: {"on_call": {"deadline": deadline}},
     }
     return Scenario.model_validate(
         {
@@ -170,7 +171,8 @@ def test_rows_of_any_shape_do_no_harm(case: Case) -> None:
     """Each list that a source can answer holds nonsense; what can be read is, the rest is told, nothing is raised."""
 
     def everywhere(items: Any) -> dict[str, Any]:
-        names = "data groups items incidents alerts hits messages deployments workflow_runs builds log_entries results"
+        names = "oncalls services data groups items incidents alerts hits messages deployments workflow_runs builds"
+        names += " log_entries results"
         nested = {"hits": items, "result": items, "total": 1, "attributes": {"series": items, "times": items}}
         return {**dict.fromkeys(names.split(), items), "ok": True, "status": "success", "hits": nested}
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from incident_pipeline.config import AlertSource, Connection
-from incident_pipeline.connectors.opsgenie import Opsgenie, alerts_from_webhook, build
+from incident_pipeline.connectors.opsgenie import Opsgenie, build
+from incident_pipeline.connectors.opsgenie_rows import alerts_from_webhook
 from incident_pipeline.errors import ConfigurationError, InputError, TransientSourceError
 from incident_pipeline.models import AlertStatus, EvidenceKind, Severity
 from tests.connectors.contracts import Contract
@@ -42,6 +43,8 @@ def test_alerts_of_the_window() -> None:
     pages = {0: [ALERT, closed], 100: [{**ALERT, "id": "a-3", "acknowledged": True, "priority": None, "tags": None}]}
 
     def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/v1/incidents/":
+            return {"data": [{**ALERT, "message": "Payments are down"}], "paging": {}}
         offset = int(request.url.params["offset"])
         return {"data": pages[offset], "paging": {"next": "https://evil.example"} if offset == 0 else {}}
 
@@ -52,7 +55,8 @@ def test_alerts_of_the_window() -> None:
     assert {request.url.host for request in recorder.requests} == {"api.opsgenie.com"}
     start = int((AROUND - timedelta(hours=2)).timestamp() * 1000)
     assert recorder.requests[0].url.params["query"].startswith(f"createdAt>={start} AND createdAt<")
-    first, second, third = got.rows
+    first, second, third, declared = got.rows
+    assert (declared.source_id, declared.title) == ("incident:a-1", "Payments are down")
     assert (first.title, first.service, first.environment, first.severity) == (
         "High latency",
         "payments",
@@ -118,3 +122,56 @@ def test_bad_bodies_are_one_sentence(body: Any, words: str) -> None:
 def test_without_a_key_it_is_told() -> None:
     with pytest.raises(ConfigurationError, match=r"connections.opsgenie.token is not set"):
         build(settings_for("opsgenie"))
+
+
+def test_who_is_on_call() -> None:
+    schedules = [
+        {"_parent": {"name": "Platform", "enabled": True}, "onCallRecipients": ["bo@example.org"]},
+        {"_parent": {"name": "payments_schedule", "enabled": True}, "onCallRecipients": ["ana@example.org", None]},
+        {"_parent": {"name": "old", "enabled": False}, "onCallRecipients": ["nobody"]},
+        {"_parent": None, "onCallParticipants": [{"name": "cy", "type": "user"}], "onCallRecipients": None},
+    ]
+    recorder = Recorder(lambda _: {"data": schedules})
+    got = fetch(source(recorder), question(EvidenceKind.ON_CALL))
+    assert [(row.name, row.service, row.policy) for row in got.rows] == [
+        ("ana", "payments", "payments_schedule"),
+        ("bo", None, "Platform"),
+        ("cy", None, None),
+    ]
+    assert [p for request in recorder.requests for p in Contract(SPEC).problems(request)] == []
+
+
+def test_an_account_without_incidents_still_has_alerts() -> None:
+    recorder = Recorder(lambda r: httpx.Response(403) if "incidents" in r.url.path else {"data": [ALERT], "paging": {}})
+    got = fetch(source(recorder), question(EvidenceKind.RELATED_ALERTS))
+    assert [row.source_id for row in got.rows] == ["a-1"]
+    assert "incidents were not read" in got.notes[0]
+    assert not got.partial
+
+
+def test_fields_and_paths_of_the_successor_are_configurable() -> None:
+    item = {**{k: v for k, v in ALERT.items() if k != "message"}, "summary": {"text": "Latency"}}
+    recorder = Recorder(lambda _: {"values": [item], "links": {}})
+    options = {"field.message": "summary.text", "alerts_path": "/v2/alerts", "auth": "Bearer"}
+    one = source(recorder, url="https://api.atlassian.com/jsm/ops/api/cloud-1", options=options)
+    (row,) = fetch(one, question(EvidenceKind.RELATED_ALERTS)).rows
+    assert row.title == "Latency"
+    assert recorder.requests[0].url.path == "/jsm/ops/api/cloud-1/v2/alerts"
+    assert recorder.requests[0].headers["authorization"].startswith("Bearer ")
+    assert len(recorder.requests) == 1
+
+
+def test_more_than_one_poll_can_read_goes_on_where_it_stopped() -> None:
+    """A thousand and more changes of an outage: the cursor moves to the last that was read, never past it."""
+
+    def answer(request: httpx.Request) -> Any:
+        offset = int(request.url.params["offset"])
+        rows = [
+            {**ALERT, "id": str(n), "updatedAt": (AROUND + timedelta(seconds=n)).isoformat()}
+            for n in range(offset, offset + 100)
+        ]
+        return {"data": rows, "paging": {"next": "more"}}
+
+    polled = asyncio.run(source(Recorder(answer)).poll("2026-11-23T14:00:00Z", AROUND + timedelta(days=1), 30))
+    assert len(polled.alerts) == 2000
+    assert polled.cursor == "2026-11-23T15:08:19Z"

@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+import stamina
 from pydantic import SecretStr
 
 from incident_pipeline.config import AlertSource, Connection
 from incident_pipeline.connectors import signatures
-from incident_pipeline.connectors.pagerduty import PagerDuty, alert_from, alerts_from_webhook, build, deployment_from
+from incident_pipeline.connectors.pagerduty import PagerDuty, build
+from incident_pipeline.connectors.pagerduty_rows import alert_from, alerts_from_webhook, deployment_from
 from incident_pipeline.errors import ConfigurationError, InputError, PermanentSourceError, TransientSourceError
 from incident_pipeline.models import AlertStatus, EvidenceKind, Severity
 from tests.connectors.contracts import Contract
@@ -153,11 +155,61 @@ def test_a_note_is_written_once_and_as_whom_it_should() -> None:
     assert valid(good)
 
 
-def test_who_is_on_call() -> None:
-    people = [{"escalation_level": level, "user": {"summary": name}} for level, name in ((1, "A"), (2, "B"), (1, "A"))]
-    recorder = Recorder(lambda _: {"oncalls": people, "more": False})
-    assert asyncio.run(source(recorder).on_call()) == ["A"]
+def entry(name: str, level: Any = 1, policy: str = "EP1", **about: Any) -> dict[str, Any]:
+    return {
+        "user": {"summary": name},
+        "escalation_policy": {"id": policy, "summary": f"Policy {policy}"},
+        "escalation_level": level,
+        "end": "2026-11-24T08:00:00Z",
+        **about,
+    }
+
+
+def test_who_is_on_call_for_the_services_of_the_incident() -> None:
+    services = [
+        {"id": "S1", "name": "Payments", "escalation_policy": {"id": "EP1"}},
+        {"id": "S2", "name": "payments-archive", "escalation_policy": {"id": "EP2"}},
+        {"id": "S3", "name": None, "escalation_policy": None},
+    ]
+    people = [entry("Bo", "2"), entry("Ana"), entry("Ana"), entry("", user=None), entry("Cy", None, end=None)]
+
+    def answer(request: httpx.Request) -> Any:
+        return {"services": services} if request.url.path == "/services" else {"oncalls": people, "more": False}
+
+    recorder = Recorder(answer)
+    got = fetch(source(recorder), question(EvidenceKind.ON_CALL))
+    assert recorder.requests[0].url.params["query"] == "payments"
+    assert recorder.requests[1].url.params.get_list("escalation_policy_ids[]") == ["EP1"]
+    assert [(row.name, row.level, row.service, row.policy) for row in got.rows] == [
+        ("Ana", 1, "payments", "Policy EP1"),
+        ("Bo", 2, "payments", "Policy EP1"),
+        ("Cy", None, "payments", "Policy EP1"),
+    ]
+    assert got.rows[0].until == datetime(2026, 11, 24, 8, tzinfo=UTC)
     assert valid(recorder)
+
+
+def test_everybody_is_told_where_the_service_is_not_known() -> None:
+    recorder = Recorder(
+        lambda r: {"services": []} if r.url.path == "/services" else {"oncalls": [entry("Ana")], "more": False}
+    )
+    (row,) = fetch(source(recorder), question(EvidenceKind.ON_CALL)).rows
+    assert (row.name, row.service) == ("Ana", None)
+    assert "escalation_policy_ids[]" not in recorder.requests[-1].url.params
+
+
+def test_an_incident_that_could_not_be_read_is_read_the_next_time() -> None:
+    log = [{"type": "trigger_log_entry", "incident": {"id": "P1"}}]
+    answers = {"/log_entries": {"log_entries": log}, "/incidents/P1": httpx.Response(500)}
+    recorder = Recorder(lambda request: answers.get(request.url.path, {}))
+
+    def poll() -> Any:
+        return asyncio.run(source(recorder).poll("2026-11-23T14:00:00Z", AROUND, 5))
+
+    with stamina.set_testing(True, attempts=1):
+        assert poll().cursor == "2026-11-23T14:00:00Z"
+        answers["/incidents/P1"] = httpx.Response(404)
+        assert (poll().cursor, poll().alerts) == ("2026-11-23T14:35:00Z", ())
 
 
 def test_without_a_key_it_cannot_be_asked() -> None:

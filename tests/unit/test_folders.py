@@ -73,7 +73,10 @@ def test_only_alerts_are_required_and_every_other_kind_is_a_gap(tmp_path: Path) 
     assert loaded.incident.services == ("checkout",)
     assert loaded.incident.severity is Severity.P2
     assert loaded.incident.started_at == START
-    assert {gap.kind for gap in loaded.evidence.gaps} == set(EvidenceKind) - {EvidenceKind.RELATED_ALERTS}
+    assert {gap.kind for gap in loaded.evidence.gaps} == set(EvidenceKind) - {
+        EvidenceKind.RELATED_ALERTS,
+        EvidenceKind.ON_CALL,
+    }
     assert loaded.evidence.logs.gaps[0].reason == "not recorded in this folder (no logs.jsonl)"
     assert loaded.notes == ()
     assert loaded.as_of == START + timedelta(minutes=1)
