@@ -35,7 +35,7 @@ def prepare_storage(application: Application) -> None:
         done = home / "storage.created"
         if done.exists():
             return
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+        with open_home(home) as instance:
             # each is created when it is first asked for
             _ = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
         done.touch()
@@ -45,6 +45,11 @@ def prepare_storage(application: Application) -> None:
 def open_instance(application: Application) -> Iterator[dg.DagsterInstance]:
     """The instance of the application's data directory."""
     prepare_storage(application)
-    os.environ.setdefault("DAGSTER_HOME", str(application.dagster_home))
-    with dg.DagsterInstance.from_config(str(application.dagster_home)) as instance:
+    with open_home(application.dagster_home) as instance:
         yield instance
+
+
+def open_home(home: Path) -> dg.DagsterInstance:
+    """The instance of a DAGSTER_HOME, which the configuration in it names by this variable."""
+    os.environ["DAGSTER_HOME"] = str(home)
+    return dg.DagsterInstance.from_config(str(home))
