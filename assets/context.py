@@ -36,7 +36,7 @@ DESCRIPTIONS = {
     name="evidence",
     partitions_def=incident_partitions,
     can_subset=True,
-    ins={"incident": dg.AssetIn()},
+    deps=["incident"],
     outs={
         kind.value: dg.AssetOut(
             is_required=False,
@@ -53,13 +53,12 @@ DESCRIPTIONS = {
         for kind in EvidenceKind
     ],
 )
-def evidence(
-    context: dg.AssetExecutionContext, responder: Responder, incident: Incident
-) -> Iterator[dg.MaterializeResult[Any]]:
+def evidence(context: dg.AssetExecutionContext, responder: Responder) -> Iterator[dg.MaterializeResult[Any]]:
     """Ask every source at once; one that does not answer in time is a gap, never a failed run."""
     from incident_pipeline.evidence.gather import gather_now
 
     application = responder.application
+    incident: Incident = responder.versions.value(context.partition_key, "incident")
     kinds = sorted(EvidenceKind(key.to_user_string()) for key in context.selected_asset_keys)
     folder = Path(incident.replayed_from) if incident.replayed_from else None
     gathered = gather_now(
@@ -71,7 +70,8 @@ def evidence(
         catalogue=application.catalogue,
         circuits=None if folder else application.circuits,
     )
-    responder.versions.write(context.partition_key, {k.value: gathered[k] for k in kinds}, code_versions(context))
+    values = {kind.value: gathered[kind] for kind in kinds}
+    records = responder.versions.write(context.partition_key, values, code_versions(context))
     for kind in kinds:
         stored = responder.versions.written(context.partition_key, kind.value)
-        yield result(kind.value, stored, evidence_facts(stored), [answered(stored)])
+        yield result(kind.value, stored, evidence_facts(stored), [answered(stored)], records[kind.value].data_version)

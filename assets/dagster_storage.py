@@ -127,8 +127,6 @@ class ResponderStorage(DagsterSqliteStorage):
         self._schedule_storage = Schedules.from_local(str(Path(base_dir) / "schedules"))
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
-    ) -> ResponderStorage:
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> ResponderStorage:
         """As Dagster makes it from `dagster.yaml`."""
         return cls.from_local(inst_data=inst_data, **config_value)

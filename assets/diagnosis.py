@@ -3,13 +3,13 @@
 Reads stored evidence only, so any of it can be re-run long after the sources have forgotten.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from assets.checks import ACTIONABLE, worth_acting_on
-from assets.partitions import incident_partitions
+from assets.incident_asset import incident_asset
 from assets.presentation import diagnosis_facts, hypothesis_facts, symptom_facts
 from assets.resources import Responder
 from assets.results import result
@@ -22,12 +22,12 @@ from incident_pipeline.diagnosis.metric_correlation import metric_hypotheses as 
 from incident_pipeline.diagnosis.similar_incidents import similar_incident_hypotheses as from_similar
 from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.diagnosis.synthesis import synthesize
-from incident_pipeline.models import Evidence, EvidenceKind, Hypothesis, Incident, Symptoms
+from incident_pipeline.models import Evidence, EvidenceKind, Hypothesis, Incident, SimilarIncident, Symptoms
 
 GROUP = "diagnosis"
-Approach = Callable[[Incident, Evidence, Symptoms, Scenario], tuple[Hypothesis, ...]]
+Hypotheses = tuple[Hypothesis, ...]
+Approach = Callable[[Incident, Evidence, Symptoms, Scenario], Hypotheses]
 COMMON: dict[str, Any] = {
-    "partitions_def": incident_partitions,
     "group_name": GROUP,
     "code_version": ENGINE_VERSION,
     "kinds": {"python", "duckdb"},
@@ -35,7 +35,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-@dg.asset(deps=[kind.value for kind in EvidenceKind], **COMMON)
+@incident_asset(deps=[kind.value for kind in EvidenceKind], **COMMON)
 def symptoms(responder: Responder, incident: Incident) -> dg.MaterializeResult[Any]:
     """What is broken, since when, where first: anomalous series and log patterns."""
     gathered = responder.versions.evidence(incident.incident_id)
@@ -47,15 +47,14 @@ def symptoms(responder: Responder, incident: Incident) -> dg.MaterializeResult[A
 def _approach(name: str, switch: str, find: Approach, description: str) -> dg.AssetsDefinition:
     """The asset of one approach: same inputs, same shape, its own switch."""
 
-    @dg.asset(name=name, description=description, **COMMON)
+    @incident_asset(name=name, description=description, **COMMON)
     def hypotheses(responder: Responder, incident: Incident, symptoms: Symptoms) -> dg.MaterializeResult[Any]:
         settings = responder.application.scenario
         on = getattr(settings.diagnosis.approaches, switch)
         found = find(incident, responder.versions.evidence(incident.incident_id), symptoms, settings) if on else ()
         return result(name, found, hypothesis_facts(found, on))
 
-    made: dg.AssetsDefinition = hypotheses
-    return made
+    return hypotheses
 
 
 change_hypotheses = _approach(
@@ -81,9 +80,9 @@ cluster_hypotheses = _approach(
 )
 
 
-@dg.asset(ins={name: dg.AssetIn() for name in ("incident", "symptoms", "similar_incidents")}, **COMMON)
+@incident_asset(**COMMON)
 def similar_incident_hypotheses(
-    responder: Responder, incident: Incident, symptoms: Symptoms, similar_incidents: tuple
+    responder: Responder, incident: Incident, symptoms: Symptoms, similar_incidents: tuple[SimilarIncident, ...]
 ) -> dg.MaterializeResult[Any]:
     """What caused the past incidents that look like this one."""
     settings = responder.application.scenario
@@ -92,23 +91,29 @@ def similar_incident_hypotheses(
     return result("similar_incident_hypotheses", found, hypothesis_facts(found, on))
 
 
-HYPOTHESES = (
-    *("change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses", "cluster_hypotheses"),
-    "similar_incident_hypotheses",
-)
-
-
-@dg.asset(
-    ins={name: dg.AssetIn() for name in ("incident", "symptoms", *HYPOTHESES)},
+@incident_asset(
     check_specs=[dg.AssetCheckSpec(ACTIONABLE, asset="diagnosis", description="The first cause is likelier than not.")],
     **COMMON,
 )
 def diagnosis(
-    responder: Responder, incident: Incident, symptoms: Symptoms, **inputs: Any
-) -> Iterator[dg.MaterializeResult[Any]]:
+    responder: Responder,
+    incident: Incident,
+    symptoms: Symptoms,
+    change_hypotheses: Hypotheses,
+    log_pattern_hypotheses: Hypotheses,
+    metric_hypotheses: Hypotheses,
+    cluster_hypotheses: Hypotheses,
+    similar_incident_hypotheses: Hypotheses,
+) -> dg.MaterializeResult[Any]:
     """The ranked causes, each with a probability and the sentences that speak for it."""
-    hypotheses = tuple(hypothesis for name in HYPOTHESES for hypothesis in inputs[name])
+    hypotheses = (
+        *change_hypotheses,
+        *log_pattern_hypotheses,
+        *metric_hypotheses,
+        *cluster_hypotheses,
+        *similar_incident_hypotheses,
+    )
     evidence = responder.versions.evidence(incident.incident_id)
     ranked = synthesize(incident, evidence, symptoms, hypotheses, responder.application.scenario)
     made = ranked.model_copy(update={"engine_version": ENGINE_VERSION})
-    yield result("diagnosis", made, diagnosis_facts(made), [worth_acting_on(made)])
+    return result("diagnosis", made, diagnosis_facts(made), [worth_acting_on(made)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import incident_partitions
+from assets.incident_asset import incident_asset
 from assets.presentation import overview_facts, timeline_table
 from assets.resources import Responder
 from assets.results import code_versions, markdown, result
@@ -20,13 +20,13 @@ from incident_pipeline.models import (
     Incident,
     Postmortem,
     Remediation,
+    SuggestedRunbook,
     Symptoms,
     Timeline,
 )
 from incident_pipeline.remediation.approvals import permit_automatic
 
 COMMON: dict[str, Any] = {
-    "partitions_def": incident_partitions,
     "group_name": "documentation",
     "code_version": "1",
     "kinds": {"markdown", "duckdb"},
@@ -34,7 +34,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-@dg.asset(**COMMON)
+@incident_asset(**COMMON)
 def timeline(
     responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis
 ) -> dg.MaterializeResult[Any]:
@@ -47,7 +47,7 @@ def timeline(
     return result("timeline", made, {"timeline": timeline_table(made)})
 
 
-@dg.asset(**COMMON)
+@incident_asset(**COMMON)
 def status_update(
     context: dg.AssetExecutionContext,
     responder: Responder,
@@ -76,7 +76,7 @@ def status_update(
     return result("status_update", update, {"message": markdown(update.markdown)})
 
 
-@dg.asset(deps=[status_update], **COMMON)
+@incident_asset(deps=["status_update"], **COMMON)
 def overview(
     responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis
 ) -> dg.MaterializeResult[Any]:
@@ -85,7 +85,7 @@ def overview(
     return dg.MaterializeResult(metadata=overview_facts(evidence, symptoms, diagnosis))
 
 
-@dg.asset(**COMMON)
+@incident_asset(**COMMON)
 def postmortem(
     responder: Responder,
     incident: Incident,
@@ -114,14 +114,14 @@ def postmortem(
     return result("postmortem", document, {"postmortem": markdown(document.markdown)})
 
 
-@dg.asset(**COMMON)
+@incident_asset(**COMMON)
 def runbook_update(
     responder: Responder,
     incident: Incident,
     symptoms: Symptoms,
     diagnosis: Diagnosis,
     remediation: Remediation,
-    suggested_runbooks: tuple,
+    suggested_runbooks: tuple[SuggestedRunbook, ...],
     postmortem: Postmortem,
 ) -> dg.MaterializeResult[Any]:
     """What the runbook of this failure mode should say after this incident; a proposal."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import incident_partitions
+from assets.incident_asset import incident_asset
 from assets.presentation import runbook_table, similar_table
 from assets.resources import Responder
 from assets.results import code_versions, result
@@ -29,11 +29,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-@dg.asset(
-    partitions_def=incident_partitions,
-    code_version=ENGINE_VERSION,
-    **COMMON,
-)
+@incident_asset(code_version=ENGINE_VERSION, **COMMON)
 def similar_incidents(
     context: dg.AssetExecutionContext, responder: Responder, incident: Incident, symptoms: Symptoms
 ) -> dg.MaterializeResult[Any]:
@@ -46,7 +42,7 @@ def similar_incidents(
     return result("similar_incidents", found, {"similar": similar_table(found)})
 
 
-@dg.asset(partitions_def=incident_partitions, code_version="2", **COMMON)
+@incident_asset(code_version="2", **COMMON)
 def suggested_runbooks(
     context: dg.AssetExecutionContext,
     responder: Responder,
@@ -66,11 +62,7 @@ def suggested_runbooks(
     return result("suggested_runbooks", found, {"runbooks": runbook_table(found)})
 
 
-@dg.asset(
-    partitions_def=incident_partitions,
-    code_version="1",
-    **COMMON,
-)
+@incident_asset(code_version="1", **COMMON)
 def knowledge_base_entry(
     context: dg.AssetExecutionContext,
     responder: Responder,

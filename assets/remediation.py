@@ -4,18 +4,17 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import incident_partitions
+from assets.incident_asset import incident_asset
 from assets.presentation import executed_facts, remediation_facts
 from assets.resources import Responder
 from assets.results import result
 from incident_pipeline.communication.planning import with_communication_plan
-from incident_pipeline.models import Diagnosis, Incident
+from incident_pipeline.models import Diagnosis, Incident, SuggestedRunbook
 from incident_pipeline.remediation.carrying_out import carry_out
 from incident_pipeline.remediation.plan import plan_remediation
 
 
-@dg.asset(
-    partitions_def=incident_partitions,
+@incident_asset(
     group_name="remediation",
     code_version="1",
     kinds={"python", "duckdb"},
@@ -25,7 +24,7 @@ def remediation(
     responder: Responder,
     incident: Incident,
     diagnosis: Diagnosis,
-    suggested_runbooks: tuple,
+    suggested_runbooks: tuple[SuggestedRunbook, ...],
 ) -> dg.MaterializeResult[Any]:
     """The proposed actions with risk, verification and undo; each waits for a person."""
     evidence = responder.versions.evidence(incident.incident_id)
@@ -34,9 +33,8 @@ def remediation(
     return result("remediation", plan, remediation_facts(plan))
 
 
-@dg.asset(
-    deps=[remediation],
-    partitions_def=incident_partitions,
+@incident_asset(
+    deps=["remediation"],
     group_name="remediation",
     code_version="1",
     kinds={"python", "duckdb"},

@@ -6,14 +6,13 @@ Belongs here: how a run finds its configuration, its data and its clock. Does no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from assets.keepalive import kept_open
 from assets.partitions import known_partition, partition_of
 from assets.versions import RunVersions
 from incident_pipeline.application import Application
@@ -45,10 +44,8 @@ class Responder(dg.ConfigurableResource):
         self._versions = RunVersions(self.application.store, run_id, self._clock, self.now)
         if run_id:
             liveness.hold(self.application.run_locks, run_id)
-        home = Path(context.instance.root_directory) if context.instance and not context.instance.is_ephemeral else None
         try:
             with (
-                kept_open(home, run_id) if home else nullcontext(),
                 known_partition(context.run),
                 about(incident_id=partition_of(context.run), run_id=run_id),
             ):

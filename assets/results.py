@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.resources import Responder
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.content import prepare
 from kb.redaction import redact
 
 METADATA_LIMIT = 32_000
@@ -20,12 +20,13 @@ def result(
     value: Any,
     metadata: Mapping[str, Any] | None = None,
     checks: Sequence[dg.AssetCheckResult] = (),
+    data_version: str | None = None,
 ) -> dg.MaterializeResult[Any]:
-    """The materialization of one asset."""
+    """The materialization of one asset; `data_version` spares naming the content anew where that is known."""
     return dg.MaterializeResult(
         asset_key=asset,
         value=value,
-        data_version=dg.DataVersion(IncidentStore.data_version(asset, value)),
+        data_version=dg.DataVersion(data_version or prepare(asset, value).data_version),
         metadata=dict(metadata or {}),
         check_results=list(checks),
     )

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from incident_pipeline.models import EnvelopeStatus, Evidence, EvidenceKind, Materialization
+from incident_pipeline.storage.content import prepare
 from incident_pipeline.storage.incident_store import IncidentStore
 
 
@@ -23,6 +24,7 @@ class RunVersions:
         self._as_of = as_of
         self._now = now
         self._written: dict[tuple[str, str], tuple[Any, Materialization]] = {}
+        self._given: dict[tuple[str, str], Any] = {}
         self._read: dict[tuple[str, str], Any] = {}
         self._looked: set[str] = set()
 
@@ -36,18 +38,21 @@ class RunVersions:
         """Store what this run has not stored yet, in one transaction; returns the record of each value."""
         new = {asset: value for asset, value in values.items() if not self._holds(incident_id, asset, value)}
         if new:
-            # what is stored is without secrets; computing with the same, a later re-analysis comes to the same result
-            stored = {asset: self._store.stored_form(asset, value) for asset, value in new.items()}
-            records = self._store.write(
+            prepared = [prepare(asset, value) for asset, value in new.items()]
+            records = self._store.append(
                 incident_id,
-                stored,
+                prepared,
                 run_id=self._run_id,
                 as_of=self._as_of,
                 now=self._now(),
                 code_versions={asset: code_versions.get(asset, "") for asset in new},
                 knowledge_base_version=knowledge_base_version,
             )
-            self._written.update({(incident_id, asset): (stored[asset], records[asset]) for asset in new})
+            for item in prepared:
+                # what is stored is without secrets; computing with the same, a later re-analysis comes to the same
+                asset = item.table.name
+                self._written[incident_id, asset] = (item.value, records[asset])
+                self._given[incident_id, asset] = new[asset]
         return {asset: self._written[(incident_id, asset)][1] for asset in values}
 
     def written(self, incident_id: str, asset: str) -> Any:
@@ -78,7 +83,7 @@ class RunVersions:
 
     def _holds(self, incident_id: str, asset: str, value: Any) -> bool:
         known = self._written.get((incident_id, asset))
-        return known is not None and (known[0] is value or known[0] == value)
+        return known is not None and (self._given[incident_id, asset] is value or known[0] == value)
 
 
 def _is_answer(record: Materialization) -> bool:

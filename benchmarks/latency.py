@@ -21,8 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from assets.instance import prepare_storage
-from assets.keepalive import kept_open
+from assets.instance import open_home, prepare_storage
 from benchmarks.evidence_server import evidence_server
 from incident_pipeline.application import Application
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
@@ -116,7 +115,7 @@ def empty_stack(data_dir: Path) -> Iterator[tuple[DagsterWebServer, Application]
         [python, "-m", "dagster_webserver", "-w", str(workspace), *loopback, str(ui)],
     ]
     environment = {**os.environ, **application.environment}
-    with kept_open(application.dagster_home), (data_dir / "log").open("wb") as log:
+    with (data_dir / "log").open("wb") as log:
         children = [subprocess.Popen(c, env=environment, stdout=log, stderr=log) for c in commands]
         server = DagsterWebServer(f"http://127.0.0.1:{ui}", post_json)
         try:
@@ -130,12 +129,10 @@ def empty_stack(data_dir: Path) -> Iterator[tuple[DagsterWebServer, Application]
 
 def launch_to_end(server: DagsterWebServer, application: Application, number: int) -> float:
     """Seconds from the launch of an empty run to its end."""
-    import dagster as dg
-
     claim = Claim(f"empty:{number}", f"INC-{number}", 1, "respond", "benchmark", Severity.P2)
     began = time.time()
     run_id = server.launch(claim, {})
-    with dg.DagsterInstance.from_config(str(application.dagster_home)) as instance:
+    with open_home(application.dagster_home) as instance:
 
         def ended() -> float | None:
             record = instance.get_run_record_by_id(run_id)

@@ -24,7 +24,6 @@ def up(
     Example: incident-pipeline up --receiver-port 3001 --ui-port 3000
     """
     from assets.instance import prepare_storage
-    from assets.keepalive import kept_open
     from incident_pipeline.knowledge_sources import begin
     from incident_pipeline.supervision import Ports, supervise
 
@@ -47,5 +46,4 @@ def up(
         # whoever waits for this line reads it through a pipe, where Python would hold it back until the end
         sys.stdout.flush()
 
-    with kept_open(application.dagster_home):
-        supervise(application, ports, on_ready=say_ready)
+    supervise(application, ports, on_ready=say_ready)

@@ -1,6 +1,7 @@
-"""The name of a value's content, and the text in which its columns travel to the database.
+"""A value on its way into the store: made into rows once, with the name of its content.
 
-Belongs here: what counts as content, and its hash. Does not belong here: rows (`rows.py`), SQL.
+Belongs here: what counts as content, its hash, and the text in which columns travel to the database.
+Does not belong here: rows (`rows.py`), SQL.
 """
 
 from __future__ import annotations
@@ -8,20 +9,51 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from incident_pipeline.models import EnvelopeStatus
-from incident_pipeline.storage.rows import Rows, asset_table, envelopes_of, status_of, to_rows
+from incident_pipeline.storage.rows import Rows, asset_table, envelopes_of, from_rows, status_of, to_rows
 from incident_pipeline.storage.tables import AssetTable
 
 _NOT_CONTENT = ("seconds", "query", "window")
 
 
-def data_version(asset: str, value: Any) -> str:
-    """The name of the content: equal for equal content, whatever it cost to get it."""
-    texts = column_texts(asset_table(asset), to_rows(asset, value))
-    return content_hash(texts, envelopes_of(asset, value), status_of(asset, value))
+@dataclass(frozen=True)
+class Prepared:
+    """The stored form of a value: without secrets, with moments to the microsecond."""
+
+    table: AssetTable
+    rows: Rows
+    columns: list[str]
+    envelopes: tuple[dict[str, Any], ...]
+    status: EnvelopeStatus
+    data_version: str
+    """Equal for equal content, whatever it cost to get it; `unavailable:...` where no source answered."""
+
+    @cached_property
+    def value(self) -> Any:
+        """What a later `read` returns.
+
+        Whoever computes with this rather than with the value itself comes to the same result when the stored evidence
+        is analysed again, or exported.
+        """
+        return from_rows(self.table.name, self.rows, self.envelopes)
+
+
+def prepare(asset: str, value: Any) -> Prepared:
+    """The stored form of a value.
+
+    Raises:
+        StoreError: it is not what the asset stores.
+        NotFoundError: no asset has this name.
+    """
+    table, rows = asset_table(asset), to_rows(asset, value)
+    envelopes, status = envelopes_of(asset, value), status_of(asset, value)
+    columns = column_texts(table, rows)
+    return Prepared(table, rows, columns, envelopes, status, content_hash(columns, envelopes, status))
 
 
 def column_texts(table: AssetTable, rows: Rows) -> list[str]:

@@ -12,33 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_pipeline.errors import NotFoundError, StoreError
-from incident_pipeline.models import EnvelopeStatus, Materialization
-from incident_pipeline.storage import archive, content, migrations, records, rows
+from incident_pipeline.models import Materialization
+from incident_pipeline.storage import archive, migrations, records, rows
 from incident_pipeline.storage.bulk import insert_columns, select_rows
+from incident_pipeline.storage.content import Prepared, prepare
 from incident_pipeline.storage.incident_file import SUFFIX, first_line, incident_path, locked, opened
 from incident_pipeline.storage.tables import ASSETS, AssetTable
 from incident_pipeline.storage.version_diff import VersionDiff, compare
 
 if TYPE_CHECKING:
     import duckdb
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A value on its way into the file."""
-
-    table: AssetTable
-    rows: int
-    columns: list[str]
-    envelopes: tuple[dict[str, Any], ...]
-    status: EnvelopeStatus
-    data_version: str
 
 
 class IncidentStore:
@@ -70,7 +58,32 @@ class IncidentStore:
         Raises:
             StoreError: a value is not what its asset stores, or the file cannot be written.
         """
-        prepared = [_prepare(asset, value) for asset, value in values.items()]
+        return self.append(
+            incident_id,
+            [prepare(asset, value) for asset, value in values.items()],
+            run_id=run_id,
+            as_of=as_of,
+            now=now,
+            code_versions=code_versions,
+            knowledge_base_version=knowledge_base_version,
+        )
+
+    def append(
+        self,
+        incident_id: str,
+        prepared: Sequence[Prepared],
+        *,
+        run_id: str,
+        as_of: datetime,
+        now: datetime,
+        code_versions: Mapping[str, str] | None = None,
+        knowledge_base_version: str | None = None,
+    ) -> dict[str, Materialization]:
+        """As `write`, of values that are prepared already.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
         path = incident_path(self.directory, incident_id)
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._transaction(path, [item.table for item in prepared]) as connection:
@@ -87,7 +100,7 @@ class IncidentStore:
                     as_of=as_of,
                     knowledge_base_version=knowledge_base_version,
                     materialized_at=now,
-                    rows=item.rows,
+                    rows=len(item.rows),
                     status=item.status,
                     sources=item.envelopes,
                 )
@@ -168,20 +181,6 @@ class IncidentStore:
                 table, first, select_rows(connection, table, before), second, select_rows(connection, table, after)
             )
 
-    @staticmethod
-    def stored_form(asset: str, value: Any) -> Any:
-        """The value as `read` will return it: without secrets.
-
-        Whoever computes with this form rather than with the value itself comes to the same result when the stored
-        evidence is analysed again, or exported.
-        """
-        return rows.stored_form(asset, value)
-
-    @staticmethod
-    def data_version(asset: str, value: Any) -> str:
-        """The name of a value's content: equal for equal content; `unavailable:...` where no source answered."""
-        return content.data_version(asset, value)
-
     # --- the file -------------------------------------------------------------------------------
 
     @contextmanager
@@ -224,14 +223,7 @@ class IncidentStore:
             raise StoreError(f"{path.name} cannot be read: {first_line(error)}") from error
 
 
-def _prepare(asset: str, value: Any) -> _Prepared:
-    table, made = rows.asset_table(asset), rows.to_rows(asset, value)
-    envelopes, status = rows.envelopes_of(asset, value), rows.status_of(asset, value)
-    texts = content.column_texts(table, made)
-    return _Prepared(table, len(made), texts, envelopes, status, content.content_hash(texts, envelopes, status))
-
-
-def _append(connection: duckdb.DuckDBPyConnection, item: _Prepared, record: Materialization) -> None:
+def _append(connection: duckdb.DuckDBPyConnection, item: Prepared, record: Materialization) -> None:
     """Store a version: its rows, unless an earlier version brought the same content, and its record."""
     content = records.version_with_content(connection, record)
     if content is None and item.rows:

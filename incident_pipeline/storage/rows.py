@@ -4,8 +4,8 @@ Belongs here: the form in which a value is stored, free of secrets.
 Does not belong here: the name of its content (`content.py`), SQL, files, versions.
 
 A row is a dict of column name to text, number, bool, None, naive UTC datetime, or, for JSON columns, plain lists and
-dicts. What is stored is the redacted form: `stored_form` is what a later `read` will return. Moments are kept to the
-microsecond; within free-form attributes NaN and infinities become text, as JSON has no word for them.
+dicts. What is stored is the redacted form. Moments are kept to the microsecond; within free-form
+attributes NaN and infinities become text, as JSON has no word for them.
 """
 
 from __future__ import annotations
@@ -82,11 +82,6 @@ def status_of(asset: str, value: Any) -> EnvelopeStatus:
     if isinstance(value, Gathered):
         return value.status
     return EnvelopeStatus.OK if list(_items(asset_table(asset), value)) else EnvelopeStatus.EMPTY
-
-
-def stored_form(asset: str, value: Any) -> Any:
-    """The value as a later `read` returns it: without secrets, with moments to the microsecond."""
-    return from_rows(asset, to_rows(asset, value), envelopes_of(asset, value))
 
 
 # --- values to rows -----------------------------------------------------------------------------
@@ -184,7 +179,7 @@ def _without_secrets(row: Row) -> Row:
 
 @lru_cache(maxsize=4096)
 def _text(text: str) -> str:
-    """Lines repeat, and are asked for twice: once for their hash, once to be stored."""
+    """Lines repeat."""
     return redact(clean(text))
 
 

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from assets.dead_runs import UNFINISHED
+from assets.instance import open_home
 from tests.e2e.stack import Stack, kill, running, wait_for
 from tests.e2e.test_up import ONE_DIAGNOSIS, alert
 
@@ -42,7 +43,7 @@ def send_until_accepted(stack: Stack, number: int) -> bool:
 
 def unfinished_runs(stack: Stack) -> list[str]:
     home = stack.data_dir / "dagster"
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with open_home(home) as instance:
         return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))]
 
 

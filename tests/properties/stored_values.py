@@ -8,8 +8,10 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from annotated_types import Gt, Lt
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, MetricSeries
 from incident_pipeline.storage.tables import ASSETS, AssetTable
@@ -57,13 +59,22 @@ def of_annotation(annotation: Any) -> st.SearchStrategy[Any]:
     return of_model(annotation)
 
 
+def of_field(field: FieldInfo) -> st.SearchStrategy[Any]:
+    """Values of a field, within its bounds where it has any."""
+    above = next((bound.gt for bound in field.metadata if isinstance(bound, Gt)), None)
+    below = next((bound.lt for bound in field.metadata if isinstance(bound, Lt)), None)
+    if above is not None and below is not None:
+        return st.floats(above, below, exclude_min=True, exclude_max=True)
+    return of_annotation(field.annotation)
+
+
 @cache
 def of_model(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     """Values of a model, some fields left at their defaults."""
     if model is MetricSeries:
         return series
-    required = {name: of_annotation(f.annotation) for name, f in model.model_fields.items() if f.is_required()}
-    optional = {name: of_annotation(f.annotation) for name, f in model.model_fields.items() if not f.is_required()}
+    required = {name: of_field(f) for name, f in model.model_fields.items() if f.is_required()}
+    optional = {name: of_field(f) for name, f in model.model_fields.items() if not f.is_required()}
     fields = st.fixed_dictionaries(required, optional=optional)
     return fields.map(model.model_validate)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from incident_pipeline.models import Deployment, Envelope, EnvelopeStatus, EvidenceKind, Gathered
-from incident_pipeline.storage import content, rows
+from incident_pipeline.storage.content import prepare
 from incident_pipeline.storage.incident_store import IncidentStore
 from incident_pipeline.storage.tables import ASSETS
 from tests.properties.stored_values import of_asset
@@ -42,7 +42,7 @@ def canonical(value: Any) -> Any:
 @given(data=st.data())
 def test_rows_hold_the_whole_value(asset: str, data: st.DataObject) -> None:
     value = data.draw(of_asset(ASSETS[asset]))
-    assert same(rows.stored_form(asset, value), value)
+    assert same(prepare(asset, value).value, value)
 
 
 @pytest.mark.parametrize("asset", ASSET_NAMES)
@@ -54,7 +54,7 @@ def test_the_file_holds_the_whole_value(asset: str, tmp_path: Path) -> None:
     def written_is_read(value: Any) -> None:
         record = store.write("INC-1", {asset: value}, run_id="r", as_of=NOW, now=NOW)[asset]
         assert same(store.read("INC-1", asset, record.version), value)
-        assert record.data_version == store.data_version(asset, value)
+        assert record.data_version == prepare(asset, value).data_version
 
     written_is_read()
 
@@ -69,9 +69,9 @@ def test_hostile_text_is_stored_in_a_form_that_no_longer_changes(text: str, key:
             Envelope.of("argo", [Deployment.model_construct(id=text, service=text, attributes=attributes)], query=text),
         ),
     )
-    first = rows.stored_form("deployments", value)
-    assert same(rows.stored_form("deployments", first), first)
-    assert content.data_version("deployments", first) == content.data_version("deployments", value)
+    first = prepare("deployments", value).value
+    assert same(prepare("deployments", first).value, first)
+    assert prepare("deployments", first).data_version == prepare("deployments", value).data_version
 
 
 ANSWERS: Sequence[Gathered[Deployment]] = (
