@@ -11,6 +11,8 @@ from assets.incident_asset import incident_asset
 from assets.presentation import overview_facts, timeline_table
 from assets.resources import Responder
 from assets.results import code_versions, markdown, result
+from incident_pipeline.chronicle import done_and_said, verified_by, with_record
+from incident_pipeline.closing import text_of_runbook, those_before, with_edits
 from incident_pipeline.communication.status import status_update as write_status_update
 from incident_pipeline.documents.postmortem import write_postmortem
 from incident_pipeline.documents.runbook_update import propose_runbook_update
@@ -43,7 +45,15 @@ def timeline(
         return result("timeline", Timeline(), {"timeline": "switched off in the configuration"})
     responded_at, diagnosed_at = responder.milestones(incident)
     evidence = responder.versions.evidence(incident.incident_id)
-    made = build_timeline(incident, evidence, symptoms, diagnosis, responded_at=responded_at, diagnosed_at=diagnosed_at)
+    made = build_timeline(
+        incident,
+        evidence,
+        symptoms,
+        diagnosis,
+        responded_at=responded_at,
+        diagnosed_at=diagnosed_at,
+        done=done_and_said(responder.application, incident),
+    )
     return result("timeline", made, {"timeline": timeline_table(made)})
 
 
@@ -93,25 +103,30 @@ def postmortem(
     diagnosis: Diagnosis,
     remediation: Remediation,
     timeline: Timeline,
+    similar_incidents: tuple,  # of SimilarIncident; Dagster knows no tuple of any length
 ) -> dg.MaterializeResult[Any]:
-    """The postmortem: what was measured, and of the rest that it was not."""
+    """The postmortem: what was measured, and of the rest that it was not; what people changed in it is kept."""
     application = responder.application
     document = write_postmortem(
         incident,
         responder.versions.evidence(incident.incident_id),
         symptoms,
         diagnosis,
-        remediation,
+        with_record(application, incident.incident_id, remediation),
         timeline,
         application.scenario,
         as_of=responder.clock,
         templates=application.templates,
+        before=those_before(application, similar_incidents),
+        verified_by=verified_by(application, incident.incident_id),
     )
     if not application.scenario.documentation.auto_postmortem:
         # the record is what the incident taught and is kept; only the document is not written
         record = document.model_copy(update={"markdown": ""})
         return result("postmortem", record, {"postmortem": "switched off in the configuration"})
-    return result("postmortem", document, {"postmortem": markdown(document.markdown)})
+    document = with_edits(application, incident.incident_id, document)
+    facts = {"postmortem": markdown(document.markdown), "kept against the generated text": document.overruled or "none"}
+    return result("postmortem", document, facts)
 
 
 @incident_asset(**COMMON)
@@ -129,10 +144,11 @@ def runbook_update(
         incident,
         symptoms,
         diagnosis,
-        remediation,
+        with_record(responder.application, incident.incident_id, remediation),
         suggested_runbooks,
         as_of=responder.clock,
         templates=responder.application.templates,
+        current=text_of_runbook(responder.application, suggested_runbooks),
     )
     title = {"for": postmortem.title, "runbook": markdown(proposal.markdown)}
     return result("runbook_update", proposal, title)

@@ -10,6 +10,7 @@ from assets.presentation import runbook_table, similar_table
 from assets.resources import Responder
 from assets.results import code_versions, result
 from incident_pipeline import memory
+from incident_pipeline.chronicle import with_record
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.knowledge_sources import read_everything
 from incident_pipeline.models import (
@@ -75,6 +76,7 @@ def knowledge_base_entry(
     """What the next incident can learn from this one; the end of the close-out."""
     evidence = responder.versions.evidence(incident.incident_id)
     application = responder.application
+    remediation = with_record(application, incident.incident_id, remediation)
     entry = memory.learn(incident, evidence, symptoms, diagnosis, remediation, postmortem)
     responder.versions.write(context.partition_key, {"knowledge_base_entry": entry}, code_versions(context))
     said = application.inbox.confirmation(incident.incident_id)

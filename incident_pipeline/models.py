@@ -771,7 +771,15 @@ class Postmortem(Model):
     root_cause_evidence: tuple[str, ...] = ()
     resolution: str = ""
     time_to_detect_seconds: float | None = None
+    """From the onset to the first alert."""
+    time_to_acknowledge_seconds: float | None = None
+    """From the first alert to somebody who was on it."""
+    time_to_diagnose_seconds: float | None = None
+    """From the first alert to the first status update."""
+    time_to_mitigate_seconds: float | None = None
+    """From the onset to when users no longer felt it."""
     time_to_resolve_seconds: float | None = None
+    """From the onset to the end."""
     verified_by: str | None = None
     lessons_learned: tuple[str, ...] = ()
     action_items: tuple[ActionItem, ...] = ()
@@ -779,6 +787,12 @@ class Postmortem(Model):
     key_metrics: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     markdown: str = ""
+    generated: str = ""
+    """The document as it was generated last; empty: as in `markdown`."""
+    edited_by: str | None = None
+    """Who changed the document; what they wrote is kept when it is generated again."""
+    overruled: str = ""
+    """Where what people wrote stands against what would be generated now: a unified diff."""
 
 
 class RunbookUpdate(Model):
@@ -787,6 +801,8 @@ class RunbookUpdate(Model):
     runbook_id: str | None = None
     title: str
     markdown: str
+    diff: str = ""
+    """What changes in the text of an existing runbook, as a unified diff; empty for a new one."""
 
 
 class KnowledgeBaseEntry(Model):

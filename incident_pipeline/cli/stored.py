@@ -1,4 +1,4 @@
-"""What is stored of incidents: show, versions, diff, sql, timeline, postmortem, export.
+"""What is stored of incidents: show, versions, diff, sql, timeline, export.
 
 Belongs here: the commands over the incident store, and their JSON. Does not belong here: what people read
 (`stored_text.py`), and what people do with incidents (`incidents.py`).
@@ -147,22 +147,6 @@ def timeline(incident_id: IncidentId, as_json: AsJson = False) -> None:
         output.print_json(found.entries)
     else:
         stored_text.print_asset("timeline", found)
-
-
-def postmortem(incident_id: IncidentId, as_json: AsJson = False) -> None:
-    """Print the postmortem of an incident, in Markdown; there is one once the incident is resolved.
-
-    Example:
-      incident-pipeline postmortem INC-20261123-143500-payments-4f2a > postmortem.md
-    """
-    store = context.application().store
-    if not store.materializations(incident_id, "postmortem"):
-        raise NotFoundError(f"{incident_id} has no postmortem yet: it is written when the incident is resolved")
-    found = store.read(incident_id, "postmortem")
-    if as_json:
-        output.print_json(found)
-    else:
-        stored_text.print_asset("postmortem", found)
 
 
 def export(

@@ -36,6 +36,8 @@ TEMPLATE = "status_update.md.j2"
 _MOST_EVIDENCE = 5
 _MOST_ACTIONS = 6
 _MOST_ENTRIES = 12
+_SAID = frozenset({"told", "diagnosis_changed"})
+"""What people have been told already is no news to them."""
 _FILE_NAME = re.compile(r" \(no [\w.]+\)$")
 """Which file of a folder is absent interests nobody who reads that the kind of evidence is."""
 _CAUSE_LIMIT = 200
@@ -166,7 +168,8 @@ def _told(
     entries = tuple(
         entry
         for entry in timeline.entries
-        if (entry.kind != "deployment" or entry.text in texts)
+        if entry.kind not in _SAID
+        and (entry.kind != "deployment" or entry.text in texts)
         and (entry.kind != "flag_change" or any(entry.text.startswith(flag) for flag in flags))
     )
     half = _MOST_ENTRIES // 2

@@ -90,6 +90,15 @@ def code(text: str, limit: int = 1000) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
+def fenced(text: str, language: str = "") -> str:
+    """Text from outside as a Markdown code block, its lines as they are: nothing in it acts or ends the block."""
+    lines = [_INVISIBLE.sub("", _TERMINAL_CODES.sub("", _SURROGATE.sub("\ufffd", line))) for line in text.split("\n")]
+    body = _CALLS_PEOPLE.sub(WORD_JOINER, "\n".join(lines).rstrip("\n"))
+    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{body}\n{fence}"
+
+
 def _escaped(match: re.Match[str]) -> str:
     found = match.group()
     match match.lastgroup:

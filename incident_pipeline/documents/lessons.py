@@ -5,24 +5,62 @@ Belongs here: one sentence for each thing that the record shows. Does not belong
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from incident_pipeline.documents.wording import humanise, kind_name, listed
 from incident_pipeline.models import ActionState, Category, Diagnosis, Incident, Remediation
 
+_PAST = 3
+
+
+class Before(NamedTuple):
+    """An incident of the past that looked like this one."""
+
+    incident_id: str
+    title: str
+    fixed_by: str | None = None
+    open_items: tuple[str, ...] = ()
+    """Titles of its action items that nobody has said to be done."""
+
 
 def lessons_learned(
-    incident: Incident, diagnosis: Diagnosis, remediation: Remediation, time_to_detect: timedelta | None
+    incident: Incident,
+    diagnosis: Diagnosis,
+    remediation: Remediation,
+    time_to_detect: timedelta | None,
+    before: Sequence[Before] = (),
 ) -> tuple[str, ...]:
-    """The lessons, most useful first."""
+    """The lessons, most useful first.
+
+    Args:
+        incident: which services its alerts named.
+        diagnosis: the cause, and what was missing.
+        remediation: the actions in the states that they came to.
+        time_to_detect: from the onset to the first alert.
+        before: similar incidents of the past, the most similar first.
+    """
     return (
+        *_of_history(before),
         *_of_cause(diagnosis),
         *_of_detection(time_to_detect),
         *_of_reach(incident, diagnosis),
         *_of_actions(remediation),
         *_of_gaps(diagnosis),
     )
+
+
+def _of_history(before: Sequence[Before]) -> Iterator[str]:
+    """That it happened before, and what was meant to be done about it and was not."""
+    if before:
+        named = listed([f"{past.incident_id} ({past.title})" for past in before[:_PAST]])
+        yield f"It has happened before: {named}."
+    for past in before[:_PAST]:
+        if past.open_items:
+            yield f"Still open since {past.incident_id}: {'; '.join(past.open_items)}."
+        if past.fixed_by:
+            yield f"What ended {past.incident_id}: {past.fixed_by}."
 
 
 def _of_cause(diagnosis: Diagnosis) -> Iterator[str]:

@@ -15,7 +15,7 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.sentences import number
 from incident_pipeline.documents.escape import code, markdown
 from incident_pipeline.documents.impact import measured_impact
-from incident_pipeline.documents.lessons import lessons_learned
+from incident_pipeline.documents.lessons import Before, lessons_learned
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at, summary_text
 from incident_pipeline.documents.wording import clock, count, humanise, percent, source_name
@@ -31,10 +31,12 @@ from incident_pipeline.models import (
     Remediation,
     Symptoms,
     Timeline,
+    TimelineEntry,
 )
 
 TEMPLATE = "postmortem.md.j2"
 NOT_MEASURED = "not measured"
+NOT_ON_RECORD = "not on record"
 DETECTION_TARGET = timedelta(minutes=5)
 _KEY_LOGS = 8
 _TELLING = 0.3
@@ -54,6 +56,8 @@ def write_postmortem(
     *,
     as_of: datetime,
     templates: Path | None,
+    before: Sequence[Before] = (),
+    verified_by: str | None = None,
 ) -> Postmortem:
     """Write the postmortem: the record, and the document in its `markdown`.
 
@@ -67,6 +71,8 @@ def write_postmortem(
         settings: the targets that impact is judged by.
         as_of: the time for which the document is true.
         templates: the user's folder of templates.
+        before: similar incidents of the past, the most similar first.
+        verified_by: what showed that it was over; None: nobody looked.
 
     Raises:
         ConfigurationError: the user's template is wrong.
@@ -88,9 +94,14 @@ def write_postmortem(
         root_cause_evidence=primary.evidence if primary else (),
         resolution=_resolution(incident, remediation),
         time_to_detect_seconds=detect.total_seconds() if detect is not None else None,
+        time_to_acknowledge_seconds=_seconds(_detected_at(incident), incident.acknowledged_at),
+        time_to_diagnose_seconds=_seconds(
+            _detected_at(incident), None if incident.replayed_from else incident.diagnosed_at
+        ),
+        time_to_mitigate_seconds=_seconds(since, incident.mitigated_at),
         time_to_resolve_seconds=resolve.total_seconds() if resolve is not None else None,
-        verified_by=None,
-        lessons_learned=lessons_learned(incident, diagnosis, remediation, detect),
+        verified_by=verified_by,
+        lessons_learned=lessons_learned(incident, diagnosis, remediation, detect, before),
         action_items=tuple(action_items(diagnosis, detect)),
         key_logs=tuple(_key_logs(symptoms)),
         key_metrics=tuple(_key_metrics(symptoms)),
@@ -130,7 +141,17 @@ def action_items(diagnosis: Diagnosis, time_to_detect: timedelta | None) -> Iter
 def _time_to_detect(incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis) -> timedelta | None:
     """From the onset that the evidence shows to the first alert; None where no onset was found."""
     onset = symptoms.onset or diagnosis.onset
-    return max((incident.detected_at or incident.started_at) - onset, timedelta()) if onset else None
+    return max(_detected_at(incident) - onset, timedelta()) if onset else None
+
+
+def _detected_at(incident: Incident) -> datetime:
+    """When the first alert was there; of a replayed incident, when it was there then and not when it was replayed."""
+    return incident.started_at if incident.replayed_from else incident.detected_at or incident.started_at
+
+
+def _seconds(start: datetime, end: datetime | None) -> float | None:
+    """None where the end is not on record."""
+    return max((end - start).total_seconds(), 0.0) if end is not None else None
 
 
 def _summary(incident: Incident, diagnosis: Diagnosis, since: datetime) -> str:
@@ -185,7 +206,10 @@ def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, since
         "services": ", ".join(markdown(name, 60) for name in incident.services) or "not known",
         "summary": markdown(record.summary, 900),
         "impact": _impact(record.impact),
-        "timeline": [{"at": clock(e.at, since), "text": markdown(e.text)} for e in record.timeline],
+        "timeline": [
+            {"at": clock(entry.at, since), "text": markdown(entry.text), "source": _source(entry)}
+            for entry in record.timeline
+        ],
         "root_cause": {
             "category": record.root_cause_category.value if record.root_cause_category else "not determined",
             "description": markdown(record.root_cause, 400) or "not determined",
@@ -195,8 +219,11 @@ def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, since
         "resolution": {
             "text": markdown(record.resolution, 600),
             "time_to_detect": _span(record.time_to_detect_seconds, NOT_MEASURED),
+            "time_to_acknowledge": _span(record.time_to_acknowledge_seconds, NOT_ON_RECORD),
+            "time_to_diagnose": _span(record.time_to_diagnose_seconds, NOT_ON_RECORD),
+            "time_to_mitigate": _span(record.time_to_mitigate_seconds, NOT_ON_RECORD),
             "time_to_resolve": _span(record.time_to_resolve_seconds, NOT_MEASURED),
-            "verified_by": markdown(record.verified_by or "") or "not on record",
+            "verified_by": markdown(record.verified_by or "") or NOT_ON_RECORD,
         },
         "lessons": _lines(record.lessons_learned, "none on record"),
         "action_items": [_item(item) for item in record.action_items],
@@ -204,6 +231,12 @@ def _context(record: Postmortem, incident: Incident, diagnosis: Diagnosis, since
         "key_metrics": _lines(record.key_metrics, "none stored"),
         "links": [_link(line) for line in record.links] or ["none stored"],
     }
+
+
+def _source(entry: TimelineEntry) -> str:
+    """Where an entry comes from; empty where its text says so itself."""
+    said = source_name(entry.source)
+    return "" if said.lower() in entry.text.lower() else markdown(said, 60)
 
 
 def _lines(texts: Sequence[str], none: str) -> list[str]:

@@ -5,12 +5,14 @@ Belongs here: the proposal. Does not belong here: publishing it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from incident_pipeline.diagnosis.sentences import number
-from incident_pipeline.documents.escape import code, markdown
+from incident_pipeline.documents.edits import difference
+from incident_pipeline.documents.escape import clean, code, fenced, markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at
 from incident_pipeline.models import (
@@ -38,6 +40,7 @@ def propose_runbook_update(
     *,
     as_of: datetime,
     templates: Path | None,
+    current: str | None = None,
 ) -> RunbookUpdate:
     """Propose an addition to the runbook that fitted best, or a new one where none did.
 
@@ -49,6 +52,7 @@ def propose_runbook_update(
         runbooks: what was suggested during the incident, best first.
         as_of: the time for which the proposal is true.
         templates: the user's folder of templates.
+        current: the text of the runbook that fitted best; None: it is not known, or none fitted.
 
     Raises:
         ConfigurationError: the user's template is wrong.
@@ -67,11 +71,25 @@ def propose_runbook_update(
         "signs": list(_signs(incident, symptoms)),
         "cause": markdown(primary.description, 400) if primary else "Not determined.",
         "steps": [_step(action) for action in _steps(remediation)],
+        "worked": any(action.state is ActionState.DONE for action in remediation.actions),
         "disproved_by": markdown(primary.disproved_by if primary else "", 400) or "Not on record.",
     }
+    text = render(TEMPLATE, context, templates)
+    known = runbook.runbook_id if runbook else None
+    if known is None or current is None:
+        return RunbookUpdate(runbook_id=known, title=title, markdown=text)
+    name = clean(known, 120)
+    diff = difference(current, _with_addition(current, text), f"{name} (now)", f"{name} (proposed)")
     return RunbookUpdate(
-        runbook_id=runbook.runbook_id if runbook else None, title=title, markdown=render(TEMPLATE, context, templates)
+        runbook_id=known, title=title, markdown=f"{text}\n## Proposed change\n\n{fenced(diff, 'diff')}\n", diff=diff
     )
+
+
+def _with_addition(current: str, text: str) -> str:
+    """The runbook with the addition at its end, every heading a level lower, so that the runbook keeps its title."""
+    body, _, _ = text.partition("\n---\n")
+    lowered = re.sub(r"^(#{1,5} )", r"#\1", body.strip(), flags=re.MULTILINE)
+    return f"{current.rstrip()}\n\n{lowered}\n"
 
 
 def _signs(incident: Incident, symptoms: Symptoms) -> Iterator[str]:
@@ -84,12 +102,11 @@ def _signs(incident: Incident, symptoms: Symptoms) -> Iterator[str]:
 
 
 def _steps(remediation: Remediation) -> list[RemediationAction]:
-    useful = [
-        action
-        for action in remediation.actions
-        if action.type not in _NOT_A_STEP and action.state not in {ActionState.REJECTED, ActionState.FAILED}
-    ]
-    return sorted(useful, key=lambda action: action.state is not ActionState.DONE)
+    """What worked; where nothing was carried out, what was proposed and not rejected."""
+    steps = [action for action in remediation.actions if action.type not in _NOT_A_STEP]
+    done = [action for action in steps if action.state is ActionState.DONE]
+    failed = {ActionState.REJECTED, ActionState.FAILED, ActionState.UNDONE}
+    return done or [action for action in steps if action.state not in failed]
 
 
 def _step(action: RemediationAction) -> dict[str, str]:

@@ -24,6 +24,8 @@ from incident_pipeline.models import (
 
 BEFORE_ONSET = timedelta(hours=4)
 """Deployments and flags this long before the onset are told; what is blamed is told however old it is."""
+OWN = "incident-pipeline"
+"""The source of what the responder itself did."""
 _ALERTS_TOLD = 5
 _CHANGES_TOLD = 20
 _ORDER = (
@@ -36,9 +38,16 @@ _ORDER = (
     "acknowledged",
     "responder",
     "diagnosis",
+    "diagnosis_changed",
+    "severity",
+    "merged",
+    "split",
+    "action",
     "alert_resolved",
     "mitigated",
     "resolved",
+    "reopened",
+    "told",
 )
 _ERRORS = re.compile(r"err|fail|exception|5xx|[45]\d\d|status_code|timeout|refused", re.IGNORECASE)
 
@@ -51,6 +60,7 @@ def build_timeline(
     *,
     responded_at: datetime,
     diagnosed_at: datetime,
+    done: Sequence[TimelineEntry] = (),
 ) -> Timeline:
     """Order what is stored about an incident by time.
 
@@ -64,15 +74,17 @@ def build_timeline(
         diagnosis: what is blamed is told even where it lies far back.
         responded_at: when the first run for this incident began.
         diagnosed_at: when the first diagnosis was complete.
+        done: what people and the responder did and said, as the record has it.
     """
     onset = symptoms.onset or diagnosis.onset
     entries = [
         *_changes(incident, evidence, diagnosis, onset or incident.started_at),
         *_onset(symptoms, onset),
         *_alerts(incident.alerts),
-        *_decisions(incident),
-        TimelineEntry(at=responded_at, kind="responder", text="Incident responder activated"),
-        TimelineEntry(at=diagnosed_at, kind="diagnosis", text="Initial diagnosis complete"),
+        *_decisions(incident, {entry.kind for entry in done}),
+        *done,
+        TimelineEntry(at=responded_at, kind="responder", text="Incident responder activated", source=OWN),
+        TimelineEntry(at=diagnosed_at, kind="diagnosis", text="Initial diagnosis complete", source=OWN),
     ]
     return Timeline(entries=tuple(_ordered(entries)))
 
@@ -85,18 +97,21 @@ def _changes(incident: Incident, evidence: Evidence, diagnosis: Diagnosis, onset
         at = deployment.at
         if at is not None and (deployment.id in blamed or onset - BEFORE_ONSET <= at):
             text = deployment_text(deployment, own)
-            told.append((deployment.id in blamed, TimelineEntry(at=at, kind="deployment", text=text)))
+            source = deployment.source or "deployments"
+            told.append((deployment.id in blamed, TimelineEntry(at=at, kind="deployment", text=text, source=source)))
     for flag in evidence.flag_changes.rows:
         at = flag.changed_at
         if at is not None and (flag.name in blamed or onset - BEFORE_ONSET <= at):
-            told.append((flag.name in blamed, TimelineEntry(at=at, kind="flag_change", text=flag_text(flag))))
+            entry = TimelineEntry(at=at, kind="flag_change", text=flag_text(flag), source="flag_changes")
+            told.append((flag.name in blamed, entry))
     told.sort(key=lambda pair: (not pair[0], abs(pair[1].at - onset), pair[1].text))
     yield from (entry for _, entry in told[:_CHANGES_TOLD])
 
 
 def _onset(symptoms: Symptoms, onset: datetime | None) -> Iterator[TimelineEntry]:
     if onset is not None:
-        yield TimelineEntry(at=onset, kind="onset", text=_first_sign(symptoms, onset))
+        source = "logs" if any(p.first_seen == onset for p in symptoms.log_patterns) else "metrics"
+        yield TimelineEntry(at=onset, kind="onset", text=_first_sign(symptoms, onset), source=source)
 
 
 def _first_sign(symptoms: Symptoms, onset: datetime) -> str:
@@ -124,7 +139,7 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[TimelineEntry]:
     if rest:
         noun = "more alert" if len(rest) == 1 else "more alerts"
         text = f"{len(rest)} {noun} ({_by_source(rest)})"
-        yield TimelineEntry(at=rest[0].started_at, kind="more_alerts", text=text)
+        yield TimelineEntry(at=rest[0].started_at, kind="more_alerts", text=text, source="inbox")
     yield from _followed(ordered)
 
 
@@ -148,7 +163,7 @@ def _followed(ordered: Sequence[Alert]) -> Iterator[TimelineEntry]:
     resolved = [alert for alert in ordered if alert.resolved_at]
     if len(resolved) > _ALERTS_TOLD:
         last = max(alert.resolved_at for alert in resolved if alert.resolved_at)
-        yield TimelineEntry(at=last, kind="alert_resolved", text=f"{len(resolved)} alerts resolved")
+        yield TimelineEntry(at=last, kind="alert_resolved", text=f"{len(resolved)} alerts resolved", source="inbox")
         return
     for alert in resolved:
         if alert.resolved_at:
@@ -157,14 +172,15 @@ def _followed(ordered: Sequence[Alert]) -> Iterator[TimelineEntry]:
             yield TimelineEntry(at=alert.resolved_at, kind="alert_resolved", text=text, source=alert.source)
 
 
-def _decisions(incident: Incident) -> Iterator[TimelineEntry]:
+def _decisions(incident: Incident, told: set[str]) -> Iterator[TimelineEntry]:
+    """What the incident itself knows of decisions, as far as the record does not say it with who and why."""
     for kind, at in (
         ("acknowledged", incident.acknowledged_at),
         ("mitigated", incident.mitigated_at),
         ("resolved", incident.resolved_at),
     ):
-        if at is not None:
-            yield TimelineEntry(at=at, kind=kind, text=f"Incident {kind}")
+        if at is not None and kind not in told:
+            yield TimelineEntry(at=at, kind=kind, text=f"Incident {kind}", source="inbox")
 
 
 def _by_source(alerts: Sequence[Alert]) -> str:

@@ -15,6 +15,7 @@ from incident_pipeline.durations import format_duration
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.absorb import absorb
+from incident_pipeline.storage.action_schema import executions
 from incident_pipeline.storage.due import RESPOND, change, due, over
 from incident_pipeline.storage.inbox_base import ENDED, SYSTEM, InboxBase, Row, incident_row, note, stamp
 from incident_pipeline.storage.inbox_schema import alert_keys, alerts, incidents, mutes, tracks
@@ -55,6 +56,11 @@ class Decisions(InboxBase):
             if row["status"] not in ENDED:
                 _end(connection, row, who, stamp(now), note_text)
 
+    def record(self, kind: str, incident_id: str, who: str, now: datetime, **details: Any) -> None:
+        """Append what somebody did to the incident's record, where nothing else follows from it."""
+        with self._database.write() as connection:
+            note(connection, stamp(now), kind, incident_id, who, **details)
+
     def firing(self, incident_id: str) -> list[str]:
         """The titles of its alerts that still fire, each once."""
         with self._database.read() as connection:
@@ -63,6 +69,7 @@ class Decisions(InboxBase):
     def resolve_mitigated(self, now: datetime, after: timedelta) -> list[str]:
         """Resolve the incidents that are mitigated for so long, and none of whose alerts fires; returns which."""
         at = stamp(now)
+        self._mitigate_verified(at)
         held = (incidents.c.status == IncidentStatus.MONITORING.value) & (
             incidents.c.mitigated_at <= at - after.total_seconds()
         )
@@ -76,6 +83,22 @@ class Decisions(InboxBase):
                 why = f"mitigated for {format_duration(after)}, and none of its alerts fires"
                 _end(connection, _row(connection, name), SYSTEM, at, why)
             return quiet
+
+    def _mitigate_verified(self, at: float) -> None:
+        """An incident is mitigated once an action on it has been seen to help."""
+        helped = sa.select(executions.c.incident_id).where(executions.c.verification == "passed")
+        open_still = incidents.c.status.not_in((*ENDED, IncidentStatus.MERGED.value, IncidentStatus.MONITORING.value))
+        query = sa.select(incidents.c.incident_id).where(
+            incidents.c.incident_id.in_(helped), open_still, incidents.c.mitigated_at.is_(None)
+        )
+        with self._database.read() as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return
+        with self._database.write() as connection:
+            for name in connection.execute(query).scalars().all():
+                values = {"mitigated_at": at, "status": IncidentStatus.MONITORING.value}
+                _change(connection, name, **values)
+                note(connection, at, "incident_mitigated", name, why="an action helped, as its series shows")
 
     def reopen(self, incident_id: str, who: str, now: datetime, reason: str = "") -> None:
         """It is not over."""
