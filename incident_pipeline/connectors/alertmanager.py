@@ -1,6 +1,6 @@
 """Alertmanager: its webhook (version 4) and the alerts of its API v2.
 
-Endpoint: `GET /api/v2/alerts` (https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml).
+Endpoints: `GET /api/v2/alerts`, `/api/v2/silences` (https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml).
 Alerts carry `endsAt` of year 1 while they fire (webhook) or an expiry in the future (API); only the status tells. The
 webhook writes nanoseconds, the API milliseconds: the deduplication key is cut to milliseconds, so that the same alert
 is one alert whichever way it came.
@@ -8,6 +8,7 @@ is one alert whichever way it came.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,8 @@ from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.promql import quote
-from incident_pipeline.errors import InputError
+from incident_pipeline.connectors.shapes import at, items
+from incident_pipeline.errors import InputError, SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.intake.alert_fields import MAX_LABEL, MAX_SUMMARY, digest, one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Envelope, EvidenceKind, Severity
@@ -24,6 +26,7 @@ from incident_pipeline.moments import format_moment, parse_moment
 
 SERVICE_LABELS = ("service", "service_name", "app", "app_kubernetes_io_name", "application", "job")
 ENVIRONMENT_LABELS = ("environment", "env", "stage")
+MOST_SILENCES = 10
 
 
 class Alertmanager:
@@ -41,7 +44,9 @@ class Alertmanager:
             SourceError: it did not answer.
         """
         matchers = environment_matchers(question.alert_labels)
-        rows, notes = await self._active(matchers, Deadline(question.seconds))
+        deadline = Deadline(question.seconds)
+        (rows, notes), silences = await asyncio.gather(self._active(matchers, deadline), self._silences(deadline))
+        notes += silences
         rows = [alert for alert in rows if alert.started_at < question.window.end]
         rows.sort(key=lambda alert: abs(alert.started_at - question.around))
         return answered(
@@ -67,6 +72,16 @@ class Alertmanager:
         """Let go of connections."""
         await self._client.close()
 
+    async def _silences(self, deadline: Deadline) -> list[str]:
+        """What is kept quiet now, in sentences: what is silent may be down all the same."""
+        try:
+            listed = (await self._client.get("/api/v2/silences", deadline=deadline)).list()
+        except SourceError as error:
+            return [f"silences were not read: {error}"]
+        active = [text for one in listed if at(one, "status", "state") == "active" and (text := silence_text(one))]
+        more = [f"{len(active) - MOST_SILENCES} more silences are active"] if len(active) > MOST_SILENCES else []
+        return [*active[:MOST_SILENCES], *more]
+
     async def _active(self, matchers: list[str], deadline: Deadline) -> tuple[list[Alert], list[str]]:
         params = [("active", "true"), ("silenced", "false"), ("inhibited", "false")]
         params += [("filter", matcher) for matcher in matchers]
@@ -91,6 +106,22 @@ def build(settings: SourceSettings) -> Alertmanager:
         settings.name, settings.url(), settings.connection, headers=headers, transport=settings.transport
     )
     return Alertmanager(client, settings.name)
+
+
+def silence_text(item: Any) -> str | None:
+    """One silence as a sentence; None where it matches nothing."""
+    operators = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
+    parts = [
+        f"{one_line(at(m, 'name'))}"
+        f"{operators[at(m, 'isEqual') is not False, at(m, 'isRegex') is True]}{quote(str(at(m, 'value') or ''))}"
+        for m in items(at(item, "matchers"))
+        if one_line(at(m, "name"))
+    ]
+    if not parts:
+        return None
+    until, who, why = (one_line(at(item, key), 120) for key in ("endsAt", "createdBy", "comment"))
+    about = [*([f"until {until}"] if until else []), *([f"by {who.partition('@')[0]}"] if who else [])]
+    return f"silenced: {', '.join([*parts, *about])}" + (f" ({why})" if why else "")
 
 
 def environment_matchers(labels: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Endpoints (https://docs.github.com/en/rest, version 2022-11-28): `/repos/{o}/{r}/deployments` (no window of its own:
 newest first, read until the window's start) and `/deployments/{id}/statuses`; `/actions/runs?created=A..B`;
-`/commits?since&until` (no files) and `/commits/{sha}` (files and patches). Next pages are opaque links, followed only
+`/commits?since&until` (no files), `/commits/{sha}` (files and patches) and its `/pulls`, and `/compare/{base}...{head}`
+for what a deployment in the window brought that was committed before it. Next pages are opaque links, followed only
 on the same host.
 Limits: 429, or 403 with `Retry-After`, with `X-RateLimit-Remaining: 0`, or with the words "rate limit"; then
 `Retry-After`, else until `X-RateLimit-Reset` (seconds since 1970), else a minute.
@@ -12,6 +13,7 @@ which are those whose name says so, or those named in the configuration as `owne
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -26,11 +28,12 @@ from incident_pipeline.connectors.github_rows import (
     deployment_from_run,
     deploys,
     named_workflows,
+    releases,
 )
 from incident_pipeline.connectors.http import HttpClient, bearer
-from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
+from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together, unique
 from incident_pipeline.connectors.projects import Project, repositories_of
-from incident_pipeline.connectors.shapes import at, rows_at
+from incident_pipeline.connectors.shapes import at, items, rows_at
 from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.focus_areas import with_focus_areas
@@ -39,6 +42,7 @@ from incident_pipeline.moments import format_moment, parse_moment
 
 URL = "https://api.github.com"
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+MAX_COMPARED = 2
 MAX_DETAILED = 40
 """Commits and deployments of one repository that are looked at closely, newest first."""
 AT_ONCE = 16
@@ -65,7 +69,7 @@ class GitHub:
         changes = question.kind is EvidenceKind.CODE_CHANGES
         key = "context.code.repositories" if changes else "context.deployments.projects"
         projects = repositories_of(question, key, self._hosts)
-        read = self._commits if changes else self._runs if self._actions else self._deployments
+        read = self._changes if changes else self._runs if self._actions else self._deployments
         found: Collected[Any] = await together({one.name: read(one, question, deadline) for one in projects})
         rows = sorted(found.rows, key=lambda row: _moment(row) or question.window.start, reverse=True)
         about = {"window": question.window, "query": ", ".join(one.name for one in projects), **found.about()}
@@ -133,6 +137,33 @@ class GitHub:
         service = project.service or _name(project)
         return mapped(listed, lambda run: deployment_from_run(run, older, service), "runs")
 
+    async def _changes(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
+        """The commits of the window, and the older ones that were released in it."""
+        commits, released = await asyncio.gather(
+            self._commits(project, question, deadline), self._released(project, question, deadline)
+        )
+        commits.rows = unique([*commits.rows, *released.rows], lambda change: change.sha)
+        return commits
+
+    async def _released(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
+        """What the newest deployment of each environment brought; nothing where that cannot be told."""
+        try:
+            path = f"/repos/{project.name}/deployments"
+            listed = (await self._client.get(path, {"per_page": 30}, deadline=deadline)).list()
+            pairs = releases([one for one in listed if _is_within(at(one, "created_at"), question)], listed)
+            compared = [await self._compare(project, before, after, deadline) for before, after in pairs[:MAX_COMPARED]]
+        except SourceError:
+            return Collected()
+        found = Collected([one for some in compared for one in some])
+        return mapped(found, lambda one: change_from(one, project), "commits")
+
+    async def _compare(self, project: Project, before: str, after: str, deadline: Deadline) -> list[Any]:
+        path = f"/repos/{project.name}/compare/{quote(before, safe='')}...{quote(after, safe='')}"
+        answer = (await self._client.get(path, {"per_page": 100}, deadline=deadline)).object()
+        commits = items(answer.get("commits"))
+        only = {"files": answer.get("files")} if len(commits) == 1 else {}
+        return [{**one, **only, "released": True} for one in commits if isinstance(one, Mapping)]
+
     async def _commits(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
         params = {
             "since": format_moment(question.window.start),
@@ -152,9 +183,15 @@ class GitHub:
         sha = at(item, "sha")
         if not isinstance(sha, str):
             return item
+        path = f"/repos/{project.name}/commits/{quote(sha, safe='')}"
+        whole, pulls = await asyncio.gather(
+            self._client.get(path, deadline=deadline),
+            self._client.get(f"{path}/pulls", {"per_page": 5}, deadline=deadline),
+            return_exceptions=True,
+        )
         try:
-            path = f"/repos/{project.name}/commits/{quote(sha, safe='')}"
-            return (await self._client.get(path, deadline=deadline)).object()
+            told = item if isinstance(whole, SourceError) else _answer(whole).object()
+            return {**told, "pulls": [] if isinstance(pulls, SourceError) else _answer(pulls).list()}
         except SourceError:
             return item  # without its files it still tells who changed what when
 
@@ -202,6 +239,12 @@ def wait(answer: Answer, now: float) -> float | None:
     if "retry-after" not in answer.headers and number(answer, "x-ratelimit-remaining") == 0 and reset is not None:
         return reset - now
     return retry_after(answer, now) or 60.0
+
+
+def _answer(given: Answer | BaseException) -> Answer:
+    if isinstance(given, BaseException):
+        raise given
+    return given
 
 
 def _is_within(value: Any, question: Question) -> bool:

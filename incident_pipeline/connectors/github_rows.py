@@ -99,9 +99,33 @@ def change_from(item: Mapping[str, Any], project: Project) -> CodeChange:
         url=_url(item.get("html_url")),
         attributes={
             **({"merge": True} if len(parents) > 1 else {}),
+            **({"released": True} if item.get("released") else {}),
+            **_pull_request(item),
             **({"diff_cut": True} if len(diff) > MAX_DIFF else {}),
         },
     )
+
+
+def releases(within: Sequence[Any], listed: Sequence[Any]) -> list[tuple[str, str]]:
+    """(commit before, commit after) of the newest deployment within, for each environment; both lists newest first."""
+    found: dict[Any, tuple[str, str]] = {}
+    for item in within:
+        environment, after = at(item, "environment"), one_line(at(item, "sha"))
+        older = (one for one in listed if str(at(one, "created_at") or "~") < str(at(item, "created_at")))
+        same = (one_line(at(one, "sha")) for one in older if at(one, "environment") == environment)
+        before = next((sha for sha in same if sha and sha != after), None)
+        if after and before:
+            found.setdefault(environment, (before, after))
+    return list(dict.fromkeys(found.values()))
+
+
+def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The pull request by which the commit came, where that is known."""
+    pull = next((one for one in items(item.get("pulls")) if at(one, "number")), None)
+    if pull is None:
+        return {}
+    about = {"number": pull["number"], "title": one_line(at(pull, "title")), "url": _url(at(pull, "html_url"))}
+    return {"pull_request": about}
 
 
 def changes_from_push(body: Mapping[str, Any], service: str | None = None) -> list[CodeChange]:

@@ -1,15 +1,17 @@
-"""GitLab: deployments and commits with their diffs.
+"""GitLab: deployments, pipelines that deploy, and commits with their diffs.
 
 Endpoints (https://docs.gitlab.com/ee/api/):
-`/projects/:id/deployments?updated_after&updated_before&order_by=updated_at`,
-`/projects/:id/repository/commits?since&until&with_stats=true` and `/commits/:sha/diff`; the project is its path,
+`/projects/:id/deployments?updated_after&updated_before&order_by=updated_at`; `/pipelines` and their `/jobs`, where a
+project deploys without environments; `/repository/commits?since&until&with_stats=true`, `/commits/:sha/diff`, and
+`/compare?from&to` for what a deployment in the window brought that was committed before it. The project is its path,
 encoded. Where both have a status, the deployment's counts, not its job's. Pages: `Link`; totals are missing above
-10,000 rows. Limits: 429 with Retry-After, or `RateLimit-Reset` (seconds since 1970). Webhooks write times like
-`2021-04-28 21:50:00 +0200`, and list at most 20 commits of a push.
+10,000 rows. Limits: 429 with Retry-After, or `RateLimit-Reset` (seconds since 1970). What its objects and webhooks look
+like is in `gitlab_rows.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -20,20 +22,27 @@ from pydantic import SecretStr
 from incident_pipeline.connectors.answers import Answer, Dialect, number, retry_after
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
-from incident_pipeline.connectors.gitlab_rows import change_from, deployment_from
+from incident_pipeline.connectors.gitlab_rows import (
+    change_from,
+    deployment_from,
+    deployment_from_pipeline,
+    previous_of,
+)
 from incident_pipeline.connectors.http import HttpClient
-from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together
+from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together, unique
 from incident_pipeline.connectors.projects import Project, repositories_of
-from incident_pipeline.connectors.shapes import at
+from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.focus_areas import with_focus_areas
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
-from incident_pipeline.moments import format_moment
+from incident_pipeline.moments import format_moment, parse_moment
 
 URL = "https://gitlab.com"
 API = "/api/v4"
 MAX_DETAILED = 40
+MAX_PIPELINES = 10
+"""Pipelines of one project, newest first, whose jobs are looked at."""
 AT_ONCE = 6
 
 
@@ -56,7 +65,7 @@ class GitLab:
         changes = question.kind is EvidenceKind.CODE_CHANGES
         key = "context.code.repositories" if changes else "context.deployments.projects"
         projects = repositories_of(question, key, self._hosts)
-        read = self._commits if changes else self._deployments
+        read = self._changes if changes else self._releases
         found: Collected[Any] = await together({one.name: read(one, question, deadline) for one in projects})
         rows = sorted(found.rows, key=lambda row: _moment(row) or question.window.start, reverse=True)
         rows = list(with_focus_areas(rows, question.focus_areas)) if changes else rows
@@ -67,14 +76,61 @@ class GitLab:
         """Let go of connections."""
         await self._client.close()
 
+    async def _releases(self, project: Project, question: Question, deadline: Deadline) -> Collected[Deployment]:
+        """Deployments, and pipelines that deploy without an environment of their own."""
+        found = await self._deployments(project, question, deadline)
+        known = {row.commit_sha for row in found.rows}
+        found.add(await self._pipelines(project, question, known, deadline))
+        return found
+
+    async def _pipelines(
+        self, project: Project, question: Question, known: set[str | None], deadline: Deadline
+    ) -> Collected[Deployment]:
+        params = {key: value for key, value in _window(question).items() if key != "sort"}
+        try:
+            path = f"{_path(project)}/pipelines"
+            listed = await collect(self._pages(path, {**params, "sort": "desc"}, deadline), deadline, 100)
+            wanted = [one for one in listed.rows if at(one, "sha") not in known and at(one, "id")][:MAX_PIPELINES]
+            jobs = await bounded((self._jobs(path, one, deadline) for one in wanted), AT_ONCE)
+        except SourceError as error:
+            return Collected(notes=[f"pipelines of {project.name} were not read: {error}"])
+        service = project.service or project.name.rpartition("/")[2]
+        pairs = Collected(list(zip(wanted, jobs, strict=True)))
+        return mapped(pairs, lambda pair: deployment_from_pipeline(pair[0], pair[1], service), "pipelines")
+
+    async def _jobs(self, path: str, pipeline: Any, deadline: Deadline) -> list[Any]:
+        answer = await self._client.get(f"{path}/{pipeline['id']}/jobs", {"per_page": 100}, deadline=deadline)
+        return answer.list()
+
+    async def _changes(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
+        """The commits of the window, and the older ones that were released in it."""
+        commits, released = await asyncio.gather(
+            self._commits(project, question, deadline), self._released(project, question, deadline)
+        )
+        commits.rows = unique([*commits.rows, *released.rows], lambda change: change.sha)
+        return commits
+
+    async def _released(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
+        """What the newest deployment of the window brought; nothing where that cannot be told."""
+        try:
+            params = {"order_by": "created_at", "sort": "desc", "per_page": 30, "status": "success"}
+            listed = (await self._client.get(f"{_path(project)}/deployments", params, deadline=deadline)).list()
+            after = next((one for one in listed if _is_within(at(one, "created_at"), question)), None)
+            before = previous_of(after, listed) if isinstance(after, Mapping) else None
+            if before is None:
+                return Collected()
+            commits = {"from": at(before, "sha"), "to": at(after, "sha")}
+            answer = await self._client.get(f"{_path(project)}/repository/compare", commits, deadline=deadline)
+        except SourceError:
+            return Collected()
+        rows, diffs = items(answer.object().get("commits")), items(answer.object().get("diffs"))
+        only = diffs if len(rows) == 1 else []
+        found = mapped(Collected(rows), lambda one: change_from(one, only, project), "commits")
+        found.rows = [row.model_copy(update={"attributes": {**row.attributes, "released": True}}) for row in found.rows]
+        return found
+
     async def _deployments(self, project: Project, question: Question, deadline: Deadline) -> Collected[Deployment]:
-        params = {
-            "updated_after": format_moment(question.window.start),
-            "updated_before": format_moment(question.window.end),
-            "order_by": "updated_at",
-            "sort": "desc",
-            "per_page": 100,
-        }
+        params = _window(question)
         listed = await collect(self._pages(f"{_path(project)}/deployments", params, deadline), deadline, 300)
         service = project.service or project.name.rpartition("/")[2]
         everything = list(listed.rows)
@@ -131,6 +187,23 @@ def build(settings: SourceSettings) -> GitLab:
         transport=settings.transport,
     )
     return GitLab(client, frozenset({(urlsplit(url).hostname or "").casefold(), "gitlab.com"}), settings.name)
+
+
+def _window(question: Question) -> dict[str, Any]:
+    return {
+        "updated_after": format_moment(question.window.start),
+        "updated_before": format_moment(question.window.end),
+        "order_by": "updated_at",
+        "sort": "desc",
+        "per_page": 100,
+    }
+
+
+def _is_within(moment: Any, question: Question) -> bool:
+    try:
+        return question.window.start <= parse_moment(moment) < question.window.end
+    except ValueError:
+        return False
 
 
 def _path(project: Project) -> str:

@@ -1,9 +1,10 @@
-"""Prometheus: range queries through its HTTP API v1.
+"""Prometheus: range queries through its HTTP API v1, and which of its alerting rules fire.
 
-Endpoint: `GET|POST /api/v1/query_range` (https://prometheus.io/docs/prometheus/latest/querying/api/). Times and step
-are numbers of seconds; values are texts, with NaN, +Inf and -Inf among them; more than 11,000 points are refused with
-400; `warnings` come with an answer that is otherwise good; no data is 200 with no result. Authentication is whatever
-stands before it: a bearer token or a name and password.
+Endpoints: `GET|POST /api/v1/query_range`, `GET /api/v1/rules?type=alert`
+(https://prometheus.io/docs/prometheus/latest/querying/api/). Times and step are numbers of seconds; values are texts,
+with NaN, +Inf and -Inf among them; more than 11,000 points are refused with 400; `warnings` come with an answer that is
+otherwise good; no data is 200 with no result. Authentication is whatever stands before it: a bearer token or a name and
+password.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from incident_pipeline.connectors.answers import Answer, Dialect
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
+from incident_pipeline.connectors.paging import Collected, mapped
+from incident_pipeline.connectors.prometheus_rules import firing
 from incident_pipeline.connectors.promql import fill
+from incident_pipeline.connectors.shapes import at, items, rows_at
 from incident_pipeline.errors import PermanentSourceError, SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Envelope, EvidenceKind, MetricSeries, Window
@@ -34,6 +38,7 @@ LONGEST_GET = 1500
 SERVICE_LABELS = ("service", "service_name", "app", "app_kubernetes_io_name")
 
 PATH = "/api/v1/query_range"
+RULES_PATH = "/api/v1/rules"
 # 500 and 422 are a query's own failure here; 503 is a time-out or an abort, and passes
 TRANSIENT = frozenset({408, 429, 502, 503, 504})
 
@@ -53,15 +58,17 @@ class Prometheus:
 
     def __init__(self, client: HttpClient, name: str = "prometheus") -> None:
         self.name = name
-        self.kinds = frozenset({EvidenceKind.METRICS})
+        self.kinds = frozenset({EvidenceKind.METRICS, EvidenceKind.RELATED_ALERTS})
         self._client = client
 
     async def fetch(self, question: Question) -> Envelope[Any]:
-        """The configured queries over the window, for each service of the incident that they name.
+        """The configured queries over the window, for each service of the incident that they name; or what fires.
 
         Raises:
             SourceError: no query could be answered.
         """
+        if question.kind is EvidenceKind.RELATED_ALERTS:
+            return await self._alerts(question)
         if not question.queries:
             raise PermanentSourceError("no queries are configured; write some below context.metrics.queries")
         asked = [one for name, query in question.queries.items() for one in self._asked(name, query, question)]
@@ -75,6 +82,15 @@ class Prometheus:
     async def close(self) -> None:
         """Let go of connections."""
         await self._client.close()
+
+    async def _alerts(self, question: Question) -> Envelope[Any]:
+        answer = await self._client.get(RULES_PATH, {"type": "alert"}, deadline=Deadline(question.seconds))
+        rules = [rule for group in rows_at(answer, "data", "groups") for rule in items(at(group, "rules"))]
+        read = mapped(Collected(rules), lambda rule: list(firing(rule)), "rules")
+        own = {item for item in question.alert_labels.items() if item[0] != "severity"}
+        rows = [alert for alerts in read.rows for alert in alerts if not own.issuperset(_identity(alert.labels))]
+        rows = [alert for alert in rows if alert.started_at < question.window.end][: question.limit]
+        return answered(question.kind, self.name, rows, window=question.window, query="firing rules", **read.about())
 
     def _asked(self, name: str, query: str, question: Question) -> list[Asked]:
         filled = [
@@ -217,6 +233,11 @@ class _Read:
         self._infinite += infinite
         if series.timestamps:
             self.series.setdefault((series.service, series.key), series)
+
+
+def _identity(labels: Mapping[str, str]) -> set[tuple[str, str]]:
+    """What of an alert's labels Alertmanager would have sent as well."""
+    return {(name, labels[name]) for name in ("alertname", *SERVICE_LABELS) if name in labels}
 
 
 def _of_all(asked: Asked) -> Asked:

@@ -60,8 +60,9 @@ CONNECTORS: dict[str, Connector] = {
     "opensearch": _connector("elasticsearch", EvidenceKind.LOGS),
     "opsgenie": _connector("opsgenie", EvidenceKind.RELATED_ALERTS, EvidenceKind.ON_CALL),
     "pagerduty": _connector("pagerduty", EvidenceKind.RELATED_ALERTS, EvidenceKind.DEPLOYMENTS, EvidenceKind.ON_CALL),
-    "prometheus": _connector("prometheus", EvidenceKind.METRICS),
+    "prometheus": _connector("prometheus", EvidenceKind.METRICS, EvidenceKind.RELATED_ALERTS),
     "slack": _connector("slack", EvidenceKind.RELATED_ALERTS),
+    "statuspage": _connector("statuspage", EvidenceKind.RELATED_ALERTS),
 }
 
 

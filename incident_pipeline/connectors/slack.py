@@ -10,6 +10,8 @@ which `find` sees whether a post that timed out has happened.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -21,7 +23,8 @@ from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, collect, mapped, moved
 from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.connectors.slack_messages import alert_from_message
-from incident_pipeline.errors import PermanentSourceError, TransientSourceError
+from incident_pipeline.connectors.slack_search import Discussion, discussions, words_of
+from incident_pipeline.errors import PermanentSourceError, SourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Alert, Envelope, EvidenceKind
 from incident_pipeline.moments import parse_moment
@@ -33,8 +36,12 @@ FIRST_POLL = timedelta(hours=1)
 MOST_SEARCHED = 5_000
 """Messages among which one of ours is looked for, from when it may have been posted."""
 MOST_POLLED = 10_000
+MOST_READ = 1_000
+"""Messages among which earlier talk is looked for: five requests of the fifty a minute that Slack allows."""
+TALKED_BEFORE = timedelta(days=30)
 METADATA = "incident_pipeline"
 
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PASSES = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 _ADVICE = {
     "not_in_channel": "invite the bot to the channel",
@@ -79,9 +86,41 @@ class Slack:
             SourceError: it did not answer.
         """
         deadline = Deadline(question.seconds)
-        found = await self._alerts(question.window.start, question.window.end, question.limit, deadline)
+        if self._channel:
+            await self.channel_id(self._channel, deadline)
+        found, before = await asyncio.gather(
+            self._alerts(question.window.start, question.window.end, question.limit, deadline),
+            self._talked_before(question, deadline),
+        )
+        found.notes += before
         about = {"window": question.window, "query": f"messages in {self._channel}", **found.about()}
         return answered(question.kind, self.name, found.rows, **about)
+
+    async def search(
+        self, text: str, before: datetime, since: datetime, limit: int = 5, seconds: float = 8.0
+    ) -> list[Discussion]:
+        """What was said in the channel about something like this, the best first.
+
+        Raises:
+            SourceError: it did not answer.
+        """
+        words, deadline = words_of(text), Deadline(seconds)
+        if not words or not self._channel:
+            return []
+        place = await self.channel_id(self._channel, deadline)
+        form = {"channel": place, "oldest": _ts(since), "latest": _ts(before), "limit": PAGE}
+        found = await collect(self._pages("conversations.history", form, deadline), deadline, MOST_READ)
+        return discussions(found.rows, words, place, before)[:limit]
+
+    async def _talked_before(self, question: Question, deadline: Deadline) -> list[str]:
+        about = question.alert_labels.get("alertname", "").replace("-", " ")
+        text = " ".join((*question.services[:1], _CAMEL.sub(" ", about)))
+        start = question.window.start
+        try:
+            found = await self.search(text, start, start - TALKED_BEFORE, 3, deadline.left() / 2)
+        except SourceError as error:
+            return [f"earlier discussions were not read: {error}"]
+        return [one.sentence for one in found]
 
     async def poll(self, cursor: str | None, now: datetime, seconds: float) -> Polled:
         """Messages since the cursor that tell of something wrong; the last hour's at first.

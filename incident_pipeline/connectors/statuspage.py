@@ -10,6 +10,7 @@ change no component's status; `components` does. Subscribers are told only where
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -17,20 +18,32 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from incident_pipeline.connectors.answers import RATE_LIMITED, TRANSIENT, Answer, Dialect, retry_after
-from incident_pipeline.connectors.base import SourceSettings
+from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
-from incident_pipeline.connectors.shapes import at
+from incident_pipeline.connectors.paging import Collected, mapped
+from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.errors import ConfigurationError, InputError
-from incident_pipeline.intake.alert_fields import one_line
-from incident_pipeline.models import Model
+from incident_pipeline.evidence.envelopes import answered
+from incident_pipeline.intake.alert_fields import one_line, text_of
+from incident_pipeline.models import Alert, Envelope, EvidenceKind, Model, Severity
+from incident_pipeline.moments import parse_moment
 
 URL = "https://api.statuspage.io/v1"
 STATUSES = ("investigating", "identified", "monitoring", "resolved")
 COMPONENT_STATUSES = ("operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance")
 IMPACTS = ("none", "minor", "major", "critical")
 LONGEST_NAME = 255
+PAGE = 100
 MARK = "incident_pipeline"
+
+
+_IMPACTS = {"critical": Severity.P1, "major": Severity.P2, "minor": Severity.P3, "none": Severity.P5}
+_COMPONENTS = {
+    "major_outage": Severity.P1,
+    "partial_outage": Severity.P2,
+    "degraded_performance": Severity.P3,
+}
 
 
 class PageComponent(Model):
@@ -54,11 +67,33 @@ class PageIncident(Model):
 
 
 class Statuspage:
-    """One page."""
+    """One page: ours, or that of somebody we depend on."""
 
-    def __init__(self, client: HttpClient, page: str) -> None:
+    def __init__(self, client: HttpClient, page: str, name: str = "statuspage") -> None:
+        self.name = name
+        self.kinds = frozenset({EvidenceKind.RELATED_ALERTS})
         self._client = client
         self._page = f"/pages/{quote(page, safe='')}"
+
+    async def fetch(self, question: Question) -> Envelope[Any]:
+        """What the page shows as going on: unresolved incidents, and components that do not work.
+
+        Raises:
+            SourceError: it did not answer.
+        """
+        deadline = Deadline(question.seconds)
+        paths = [f"{self._page}/incidents/unresolved", f"{self._page}/components"]
+        incidents, components = await asyncio.gather(*(self._rows(path, deadline) for path in paths))
+        found = mapped(incidents, alert_from_incident, "incidents")
+        found.add(mapped(components, alert_from_component, "components"))
+        rows = [alert for alert in found.rows if alert.started_at < question.window.end][: question.limit]
+        about = {"window": question.window, "query": "unresolved incidents, components", **found.about()}
+        return answered(question.kind, self.name, rows, **about)
+
+    async def _rows(self, path: str, deadline: Deadline) -> Collected[Any]:
+        answer = await self._client.get(path, {"per_page": 100}, deadline=deadline)
+        rows = answer.list()
+        return Collected(rows, truncated=len(rows) >= PAGE)
 
     async def components(self, seconds: float = 8.0) -> list[PageComponent]:
         """The parts of the page.
@@ -175,7 +210,7 @@ def build(settings: SourceSettings) -> Statuspage:
         dialect=Dialect(transient=_is_transient, wait=_wait),
         transport=settings.transport,
     )
-    return Statuspage(client, page)
+    return Statuspage(client, page, settings.name)
 
 
 def incident_from(item: Mapping[str, Any]) -> PageIncident:
@@ -187,6 +222,46 @@ def incident_from(item: Mapping[str, Any]) -> PageIncident:
         impact=one_line(item.get("impact")),
         url=one_line(item.get("shortlink"), 2000),
         key=one_line(at(item, "metadata", MARK, "key")),
+    )
+
+
+def alert_from_incident(item: Mapping[str, Any]) -> Alert | None:
+    """An incident of the page that is not over; None for one of ours, which tells nothing new."""
+    if at(item, "metadata", MARK, "key") or item.get("status") in ("resolved", "postmortem", "completed", "scheduled"):
+        return None
+    names = [name for one in items(item.get("components")) if (name := one_line(at(one, "name")))]
+    key, impact = f"incident:{item['id']}", one_line(item.get("impact"))
+    return Alert(
+        source="statuspage",
+        source_id=key,
+        dedup_key=key,
+        title=one_line(item.get("name")) or key,
+        summary=text_of(at(item, "incident_updates", 0, "body"), 10_000) or "",
+        severity=_IMPACTS.get(impact or "", Severity.P3),
+        service=names[0] if len(names) == 1 else None,
+        labels={"impact": impact or "", "status": one_line(item.get("status")) or "", "components": ", ".join(names)},
+        started_at=parse_moment(item.get("started_at") or item["created_at"]),
+        url=one_line(item.get("shortlink"), 2000),
+        raw=dict(item),
+    )
+
+
+def alert_from_component(item: Mapping[str, Any]) -> Alert | None:
+    """A component that does not work as it should; None for one that does."""
+    status = one_line(item.get("status")) or ""
+    if status not in _COMPONENTS or item.get("group") is True:
+        return None
+    key = f"component:{item['id']}"
+    return Alert(
+        source="statuspage",
+        source_id=key,
+        dedup_key=key,
+        title=f"{one_line(item.get('name')) or key}: {status.replace('_', ' ')}",
+        severity=_COMPONENTS[status],
+        service=one_line(item.get("name")),
+        labels={"status": status},
+        started_at=parse_moment(item.get("updated_at") or item["created_at"]),
+        raw=dict(item),
     )
 
 

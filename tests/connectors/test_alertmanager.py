@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from incident_pipeline.connectors.alertmanager import alerts_from_webhook, truncated_alerts
+from incident_pipeline.config import Connection
+from incident_pipeline.connectors.alertmanager import alerts_from_webhook, build, silence_text, truncated_alerts
 from incident_pipeline.errors import InputError
-from incident_pipeline.models import AlertStatus, Severity
+from incident_pipeline.models import AlertStatus, EvidenceKind, Severity
+from tests.connectors.questions import Recorder, fetch, question, settings_for
 from tests.shared_data import shared_path
 
 FIRING: dict[str, Any] = {
@@ -109,3 +111,23 @@ def test_recorded_webhook() -> None:
     assert {alert.severity for alert in alerts} == {Severity.P1}
     assert alerts[0].title == "High CPU core temperature"
     assert alerts[0].started_at == datetime(2020, 2, 6, 0, 17, 58, 432911, tzinfo=UTC)
+
+
+def test_what_is_silenced_is_told() -> None:
+    matchers = [
+        {"name": "service", "value": "payments", "isRegex": False, "isEqual": True},
+        {"name": "env", "value": "dev.*", "isRegex": True, "isEqual": False},
+    ]
+    silence = {
+        "matchers": matchers,
+        **{"status": {"state": "active"}, "endsAt": "2026-11-23T16:00:00Z", "createdBy": "ana@example.org"},
+        "comment": "Load test",
+    }
+    silences = [silence, {**silence, "status": {"state": "expired"}}, {**silence, "matchers": None}, None]
+    recorder = Recorder(lambda request: silences if request.url.path.endswith("silences") else [FIRING])
+    connection = Connection(url="http://alertmanager.example:9093")
+    source = build(settings_for("alertmanager", recorder.transport, connection=connection))
+    got = fetch(source, question(EvidenceKind.RELATED_ALERTS))
+    assert len(got.rows) == 1
+    assert got.notes == ('silenced: service="payments", env!~"dev.*", until 2026-11-23T16:00:00Z, by ana (Load test)',)
+    assert silence_text({}) is None

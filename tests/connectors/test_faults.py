@@ -51,7 +51,7 @@ def scenario_for(case: Case, deadline: str = "5s") -> Scenario:
         "headers": {},
         "username": "user" if case.name in NAMED else None,
         "password": SECRET if case.name in NAMED else None,
-        "options": {"region": "eu-central-1", "log_groups": "/ecs/$service"},
+        "options": {"region": "eu-central-1", "log_groups": "/ecs/$service", "page": "p1"},
     }
     projects = {"payments": ["shop/payments"]}
     sections: dict[str, Any] = {

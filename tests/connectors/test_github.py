@@ -208,8 +208,8 @@ def test_repositories_are_taken_from_urls_of_this_host_alone() -> None:
     )
     recorder = Recorder(lambda _: [])
     ask(recorder, EvidenceKind.CODE_CHANGES, projects={"payments": places})
-    paths = {request.url.path for request in recorder.requests}
-    assert paths == {"/repos/shop/payments/commits", "/repos/shop/lib/commits"}
+    asked = {request.url.path.rpartition("/")[0] for request in recorder.requests}
+    assert asked == {"/repos/shop/payments", "/repos/shop/lib"}
     with pytest.raises(PermanentSourceError, match=r"context.code.repositories names no repository"):
         ask(recorder, EvidenceKind.CODE_CHANGES, projects={"payments": ("/srv/clone", "../../etc")})
 
@@ -299,3 +299,33 @@ def test_the_signature_of_the_documentation() -> None:
     assert not signatures.github(headers, body, [SecretStr("")])
     assert not signatures.github({}, body, secrets)
     assert not signatures.github({"x-hub-signature-256": "sha256=ünïcode"}, body, secrets)
+
+
+def test_what_a_deployment_brought_is_told_however_old_it_is() -> None:
+    def deployed(number: int, minutes: float, sha: str, environment: str = "production") -> dict[str, Any]:
+        return {"id": number, "sha": sha * 40, "environment": environment, "created_at": moment(minutes)}
+
+    old = {"sha": "o" * 40, "commit": {"message": "Halve the pool", "committer": {"date": moment(-9000)}}}
+    listed = [deployed(3, -5, "c"), deployed(2, -7, "b", "staging"), deployed(1, -9999, "a")]
+    pulls = [{"number": 12, "title": "Smaller pool", "html_url": "https://github.com/shop/payments/pull/12"}]
+    new = {"sha": "n" * 40, "commit": {"message": "x", "committer": {"date": moment(-6)}}}
+    recorder = Recorder(
+        by_path(
+            {
+                "/repos/shop/payments/deployments": listed,
+                f"/repos/shop/payments/compare/{'a' * 40}...{'c' * 40}": {
+                    "commits": [old, new],
+                    "files": [{"filename": "pool.yaml"}],
+                },
+                "/repos/shop/payments/commits": [new],
+                f"/repos/shop/payments/commits/{'n' * 40}": {**new, "files": [{"filename": "x.py"}]},
+                f"/repos/shop/payments/commits/{'n' * 40}/pulls": pulls,
+            }
+        )
+    )
+    got = ask(recorder, EvidenceKind.CODE_CHANGES)
+    contract = Contract("github/rest.trim.json")
+    assert [p for request in recorder.requests for p in contract.problems(request)] == []
+    first, second = got.rows
+    assert (first.files, first.attributes["pull_request"]["number"]) == (("x.py",), 12)
+    assert (second.message, second.attributes["released"]) == ("Halve the pool", True)

@@ -102,3 +102,31 @@ def test_example_webhooks() -> None:
     changes = changes_from_push(push)
     assert len(changes) == len(push["commits"])
     assert all(change.committed_at and change.files for change in changes)
+
+
+def test_pipelines_that_deploy_without_an_environment() -> None:
+    job = {"stage": "deploy", "name": "prod", "status": "failed", "started_at": moment(-8), "finished_at": moment(-6)}
+    answers = {
+        "deployments": [],
+        "pipelines": [{"id": 5, "ref": "v1.2.0", "sha": "f" * 40, "status": "failed"}, {"id": 6, "sha": None}, None],
+        "pipelines/5/jobs": [{"stage": "test", "name": "unit", "status": "success"}, job],
+        "pipelines/6/jobs": [{"stage": "test", "name": "lint", "status": "success"}],
+    }
+    recorder = Recorder(lambda request: answers[request.url.path.partition("payments/")[2]])
+    (row,) = ask(recorder, EvidenceKind.DEPLOYMENTS).rows
+    assert (row.id, row.status, row.version, row.service) == ("pipeline:5", "failed", "v1.2.0", "payments")
+    assert row.finished_at == AROUND - timedelta(minutes=6)
+
+
+def test_what_a_deployment_brought_is_told_however_old_it_is() -> None:
+    old = {"id": "o" * 40, "message": "Halve the pool", "committed_date": moment(-9000)}
+    answers = {
+        "deployments": [deployment(4, -5), deployment(1, -9999)],
+        "repository/commits": [],
+        "repository/compare": {"commits": [old], "diffs": [{"new_path": "pool.yaml", "old_path": "a", "diff": "@@"}]},
+    }
+    recorder = Recorder(lambda request: answers[request.url.path.partition("payments/")[2]])
+    (row,) = ask(recorder, EvidenceKind.CODE_CHANGES).rows
+    assert (row.files, row.attributes["released"]) == (("pool.yaml",), True)
+    compared = next(r for r in recorder.requests if r.url.path.endswith("compare"))
+    assert (compared.url.params["from"], compared.url.params["to"]) == ("1" * 40, "4" * 40)

@@ -171,3 +171,21 @@ def test_requests_are_valid_by_the_vendors_specification() -> None:
     fetch(source(recorder), question(EvidenceKind.METRICS, queries=QUERIES))
     sent = set(recorder.requests[0].url.params)
     assert required <= sent <= known
+
+
+def test_rules_that_fire_are_alerts_with_their_runbook() -> None:
+    alert = {
+        "labels": {"alertname": "HighErrorRate", "service": "checkout", "severity": "page"},
+        "annotations": {"summary": "Errors of checkout", "runbook_url": "https://runbooks.example/errors"},
+        **{"state": "firing", "activeAt": "2026-11-23T14:31:00.5Z", "value": "1e+00"},
+    }
+    own = {**alert, "labels": {**alert["labels"], "service": "payments"}}
+    alerts = [alert, own, {**alert, "state": "pending"}, None]
+    groups = [{"rules": [{"name": "HighErrorRate", "query": "errors > 1", "alerts": alerts}, None]}, None]
+    recorder = Recorder(lambda _: {"status": "success", "data": {"groups": groups}})
+    labels = {"alertname": "HighErrorRate", "service": "payments", "runbook_url": "x"}
+    (row,) = fetch(source(recorder), question(EvidenceKind.RELATED_ALERTS, alert_labels=labels)).rows
+    assert recorder.requests[0].url.path == "/prom/api/v1/rules"
+    assert (row.title, row.service, row.severity.value) == ("Errors of checkout", "checkout", "P1")
+    assert row.labels["runbook_url"] == "https://runbooks.example/errors"
+    assert row.labels["query"] == "errors > 1"

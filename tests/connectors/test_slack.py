@@ -71,7 +71,7 @@ def test_messages_of_the_window_that_tell_of_something_wrong() -> None:
     assert (second.title, second.summary, second.service) == ("[FIRING] High latency", "p99 3 s", None)
     assert (third.status, third.dedup_key) == (AlertStatus.RESOLVED, "C01:1.000001")
     assert "1 messages could not be read" in got.notes[0]
-    listing, history = forms(recorder)
+    listing, history, *_ = forms(recorder)
     assert listing["types"] == "public_channel,private_channel"
     assert (history["channel"], history["oldest"]) == ("C01", f"{int(AROUND.timestamp()) - 7200}.000000")
     assert recorder.requests[0].headers["authorization"] == "Bearer xoxb-0123456789"
@@ -221,3 +221,27 @@ def test_the_signature_vector() -> None:
     assert not signatures.slack(headers, body + b"x", [SecretStr(secret)], now)
     assert not signatures.slack(headers, body, [SecretStr(" ")], now)
     assert not signatures.slack({**headers, "x-slack-request-timestamp": "9" * 30}, body, [SecretStr(secret)], now)
+
+
+def test_what_was_said_before_about_the_same_is_found() -> None:
+    before = AROUND - timedelta(days=3)
+    ts = f"{before.timestamp():.6f}"
+    said = [
+        {"ts": ts, "text": "payments checkout: pool exhausted again, restarted it", "reply_count": 4},
+        {"ts": ts, "text": "lunch at the payments desk"},
+        {"ts": ts, "text": "payments pool exhausted", "metadata": {"event_type": "incident_pipeline"}},
+        {"ts": None, "text": "payments pool exhausted"},
+        None,
+    ]
+    recorder = slack(said)
+
+    async def run() -> Any:
+        one = source(recorder)
+        try:
+            return await one.search("payments PoolExhausted pool exhausted", AROUND, AROUND - timedelta(days=30))
+        finally:
+            await one.close()
+
+    (found,) = asyncio.run(run())
+    assert (found.at, found.replies) == (before, 4)
+    assert "2026-11-20, 4 replies" in found.sentence

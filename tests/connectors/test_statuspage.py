@@ -13,8 +13,9 @@ import stamina
 from incident_pipeline.config import Connection
 from incident_pipeline.connectors.statuspage import Statuspage, build
 from incident_pipeline.errors import ConfigurationError, InputError, TransientSourceError
+from incident_pipeline.models import EvidenceKind, Severity
 from tests.connectors.contracts import Contract
-from tests.connectors.questions import Recorder, settings_for
+from tests.connectors.questions import Recorder, question, settings_for
 
 INCIDENT = {
     "id": "i1",
@@ -120,3 +121,35 @@ def test_without_a_page_or_key_it_is_told() -> None:
         build(settings_for("statuspage"))
     with pytest.raises(ConfigurationError, match=r"connections.statuspage.token is not set"):
         build(settings_for("statuspage", connection=Connection(options={"page": "p"})))
+
+
+def test_what_the_page_shows_as_going_on() -> None:
+    at_, ours = "2026-11-23T14:00:00.000Z", {"incident_pipeline": {"key": "INC"}}
+    incidents = [
+        {
+            **{"id": "i1", "name": "Payments fail", "status": "identified", "impact": "critical", "created_at": at_},
+            **{"incident_updates": [{"body": "A release is rolled back."}], "components": [{"name": "Payments"}]},
+        },
+        {
+            "id": "i2",
+            "name": "ours",
+            "status": "identified",
+            "created_at": at_,
+            "metadata": ours,
+        },
+        {"id": "i3", "name": "odd", "status": None, "impact": "sideways", "created_at": None},
+    ]
+    parts = [
+        {"id": "c1", "name": "API", "status": "partial_outage", "updated_at": at_},
+        {"id": "c2", "name": "Web", "status": "operational", "updated_at": at_},
+        {"id": "c3", "name": None, "status": "invented", "updated_at": at_},
+    ]
+    recorder = Recorder(lambda r: incidents if r.url.path.endswith("unresolved") else parts)
+    got = ask(recorder, lambda page: page.fetch(question(EvidenceKind.RELATED_ALERTS)))
+    paths = {request.url.raw_path.partition(b"?")[0] for request in recorder.requests}
+    assert paths == {b"/v1/pages/p%2F1/incidents/unresolved", b"/v1/pages/p%2F1/components"}
+    first, second = got.rows
+    assert (first.title, first.severity, first.service) == ("Payments fail", Severity.P1, "Payments")
+    assert first.summary == "A release is rolled back."
+    assert (second.title, second.severity, second.service) == ("API: partial outage", Severity.P2, "API")
+    assert "1 incidents could not be read" in got.notes[0]
