@@ -418,6 +418,13 @@ class Person(Section):
     slack: str | None = None
     """Their user id in Slack."""
 
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < 16:
+            raise ValueError("is shorter than 16 characters; make one with `openssl rand -hex 20`")
+        return token
+
 
 class Target(Section):
     """How actions on some services are carried out; the first that fits counts."""

@@ -18,9 +18,10 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from incident_pipeline.console.html_page import HEADERS, html_page
 from incident_pipeline.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -29,22 +30,6 @@ if TYPE_CHECKING:
 KINDS = ("runbook", "postmortem", "incident", "note")
 LONGEST_QUERY = 2000
 MOST_RESULTS = 50
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-_STYLE = """
-body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;color:#1b1b1b;background:#fff}
-form{display:flex;flex-wrap:wrap;gap:.5rem}
-input,select,button{font:inherit;padding:.5rem}input[type=search]{flex:1 1 16rem}
-li{margin:1.2rem 0}ol{padding-left:1.2rem}.why{color:#444}.kind{color:#555;font-size:.9rem}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1rem}
-a:focus,input:focus,select:focus,button:focus{outline:3px solid #0b57d0}
-@media(prefers-color-scheme:dark){body{background:#111;color:#eee}.why,.kind{color:#bbb}pre{background:#222}a{color:#8ab4f8}}
-"""
 
 
 class Asked(NamedTuple):
@@ -71,22 +56,22 @@ def routes(knowledge_base: Callable[[], KnowledgeBase], now: Callable[[], dateti
         except ValueError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         found = await run_in_threadpool(_search, knowledge_base, asked)
-        return JSONResponse([result.as_json() for result in found], headers=_HEADERS)
+        return JSONResponse([result.as_json() for result in found], headers=HEADERS)
 
     async def page(request: Request) -> Response:
         try:
             asked = read_question(request, clock(), may_be_empty=True)
         except ValueError as error:
-            return _html("Knowledge base", f"<p role=alert>{escape(str(error))}</p>", status=400)
+            return html_page("Knowledge base", f"<p role=alert>{escape(str(error))}</p>", status=400)
         found = await run_in_threadpool(_search, knowledge_base, asked) if asked.text else None
-        return _html("Knowledge base", _form(request, asked) + _results(found))
+        return html_page("Knowledge base", _form(request, asked) + _results(found))
 
     async def document(request: Request) -> Response:
         identity = request.query_params.get("id", "")
         found = await run_in_threadpool(lambda: knowledge_base().get(identity))
         if found is None:
-            return _html("Not found", f"<p>There is no document {escape(identity[:200])}.</p>", status=404)
-        return _html(found.title, _document(found))
+            return html_page("Not found", f"<p>There is no document {escape(identity[:200])}.</p>", status=404)
+        return html_page(found.title, _document(found))
 
     return [
         Route("/kb", page, methods=["GET"]),
@@ -128,16 +113,6 @@ def _since(text: str, now: datetime) -> datetime | None:
 
 def _search(knowledge_base: Callable[[], KnowledgeBase], asked: Asked) -> list[SearchResult]:
     return knowledge_base().search(asked.text, kind=asked.kind, limit=asked.limit, since=asked.since)
-
-
-def _html(title: str, body: str, status: int = 200) -> HTMLResponse:
-    head = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-    )
-    shown = f"{head}<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
-    return HTMLResponse(shown, status_code=status, headers=_HEADERS)
 
 
 def _form(request: Request, asked: Asked) -> str:

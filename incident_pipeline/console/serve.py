@@ -16,7 +16,7 @@ from incident_pipeline.communication.media import whisper
 from incident_pipeline.communication.speaker import Speaker
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import answers, post_json
-from incident_pipeline.console import slack_buttons
+from incident_pipeline.console import approval_pages, slack_buttons
 from incident_pipeline.console.dead_man_switch import DeadManSwitch
 from incident_pipeline.console.kb_pages import routes
 from incident_pipeline.console.receiver import create_receiver
@@ -48,6 +48,7 @@ def main() -> None:
     if options.host in LOOPBACK:
         # the pages ask for no token: they are for people on this machine
         receiver.router.routes.extend(routes(lambda: application.knowledge_base))
+    receiver.router.routes.extend(approval_pages.routes(application))
     speaker = Speaker(application, watches="daemon")
     clicks = slack_buttons.route(application, speaker.wake, partial(whisper, application.scenario))
     receiver.router.routes.append(clicks)

@@ -1,0 +1,38 @@
+"""The frame of every page: style, and headers that allow neither scripts nor frames nor anything from elsewhere.
+
+Belongs here: what all pages share. Does not belong here: what stands on one.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from starlette.responses import HTMLResponse
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_STYLE = """
+body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;color:#1b1b1b;background:#fff}
+form{display:flex;flex-wrap:wrap;gap:.5rem}
+input,select,button{font:inherit;padding:.5rem}input[type=search]{flex:1 1 16rem}
+li{margin:1.2rem 0}ol{padding-left:1.2rem}.why{color:#444}.kind{color:#555;font-size:.9rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1rem}
+a:focus,input:focus,select:focus,button:focus{outline:3px solid #0b57d0}
+@media(prefers-color-scheme:dark){body{background:#111;color:#eee}.why,.kind{color:#bbb}pre{background:#222}a{color:#8ab4f8}}
+"""
+
+
+def html_page(title: str, body: str, status: int = 200) -> HTMLResponse:
+    """A whole page; the title is escaped here, the body was where it was written."""
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+    )
+    shown = f"{head}<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
+    return HTMLResponse(shown, status_code=status, headers=HEADERS)
