@@ -104,7 +104,7 @@ class Approvals(InboxBase):
             )
             if len({decision.who for decision in standing}) < terms.quorum:
                 return None
-            return _queue(connection, incident_id, action, terms, now, number, standing)
+            return _queue(connection, incident_id, action, terms._replace(automatic=False), now, number, standing)
 
     def permit(self, incident_id: str, action: RemediationAction, terms: Terms, now: datetime) -> Execution | None:
         """Queue what the policy lets run by itself; None where it ran already, or too often within 24 hours.
