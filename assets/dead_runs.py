@@ -18,6 +18,10 @@ from incident_pipeline.storage.inbox import Inbox
 START_LIMIT = timedelta(seconds=60)
 """A run that has not taken its lock by then is not going to: a cold start takes 5 s, a loaded machine 20 s."""
 
+QUEUE_LIMIT = timedelta(minutes=3)
+"""The same for a run that waits in Celery's queue for a worker to have room."""
+CELERY_TAG = "dagster-celery/task_id"
+
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -40,7 +44,7 @@ def end_dead_runs(instance: dg.DagsterInstance, inbox: Inbox, locks: Path, now: 
         claim = run.tags.get(CLAIM_TAG)
         state = liveness.is_alive(locks, run.run_id)
         age = now - record.create_timestamp.astimezone(UTC)
-        if state is True or (state is None and age < START_LIMIT):
+        if state is True or (state is None and age < _start_limit(run)):
             alive.add(run.run_id)
             if claim:
                 inbox.renew(claim, now, LEASE)
@@ -53,6 +57,10 @@ def end_dead_runs(instance: dg.DagsterInstance, inbox: Inbox, locks: Path, now: 
         ended.append(run.run_id)
     _give_back(instance, inbox, now)
     return ended
+
+
+def _start_limit(run: dg.DagsterRun) -> timedelta:
+    return QUEUE_LIMIT if CELERY_TAG in run.tags else START_LIMIT
 
 
 def _give_back(instance: dg.DagsterInstance, inbox: Inbox, now: datetime) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.configuration.file import MissingVariable, load_scenario
+from incident_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from incident_pipeline.connectors.base import Source
@@ -81,12 +82,26 @@ class Application:
         from incident_pipeline.storage.inbox import Inbox
 
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        return Inbox.open(self.data_dir / "inbox.sqlite", self.scenario.diagnosis)
+        return Inbox.open(self.inbox_location, self.scenario.diagnosis)
+
+    @property
+    def inbox_location(self) -> Path | str:
+        """The file below the data directory, or the URL of a database that several machines share.
+
+        Raises:
+            ConfigurationError: the URL is to come from a variable that is not set; alerts must not go astray.
+        """
+        if self.scenario.inbox_url is not None:
+            return self.scenario.inbox_url.get_secret_value()
+        for missing in self.missing:
+            if missing.key == "inbox_url":
+                raise ConfigurationError(f"inbox_url: {missing.variable} is not set, and alerts belong nowhere else")
+        return self.data_dir / "inbox.sqlite"
 
     @property
     def inbox_exists(self) -> bool:
         """Whether there is an inbox to read; asking makes none."""
-        return "inbox" in self.__dict__ or (self.data_dir / "inbox.sqlite").exists()
+        return "inbox" in self.__dict__ or not isinstance(place := self.inbox_location, Path) or place.exists()
 
     @cached_property
     def store(self) -> IncidentStore:
@@ -140,7 +155,7 @@ class Application:
         """Which sources are left alone for a while, shared by all runs."""
         from incident_pipeline.storage.circuit_store import CircuitStore
 
-        return CircuitStore(self.data_dir / "inbox.sqlite")
+        return CircuitStore(self.inbox_location)
 
     def close(self) -> None:
         """Let go of what was opened."""

@@ -591,6 +591,8 @@ class Scenario(Section):
     """Templates found here replace the built-in ones of the same name."""
     services_file: Path = Path("services.yaml")
     """The catalogue: services, what they depend on, who owns them."""
+    inbox_url: SecretStr | None = None
+    """Where alerts and claims lie when several machines share them: a PostgreSQL URL, as `${NAME}`; nothing: a file."""
     receiver: Receiver = Receiver()
     connections: dict[str, Connection] = Field(default_factory=dict)
     """Name of a system -> how it is reached."""

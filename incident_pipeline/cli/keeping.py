@@ -32,9 +32,11 @@ def backup(
     """
     from incident_pipeline.storage.backup import backup as save
 
-    data_dir = context.application().data_dir
+    application = context.application()
+    if application.scenario.inbox_url is not None:
+        output.note("The inbox is in PostgreSQL: save it with pg_dump, before this. This saves all else.")
     with output.progress("saving"):
-        names = save(data_dir, file)
+        names = save(application.data_dir, file)
     size = file.stat().st_size
     if as_json:
         output.print_json({"file": file, "bytes": size, "stores": names})
@@ -95,7 +97,7 @@ def prune(
 
 def _forget_history(application: Application, now: datetime) -> tuple[int, int]:
     """Remove Dagster's runs older than `archive_after`, and partitions of incidents without a file of their own."""
-    if not (application.dagster_home / "storage.created").exists():
+    if not (application.dagster_home / "dagster.yaml").exists():
         return 0, 0
     from assets.history import forget_partitions, forget_runs
     from assets.instance import open_instance
