@@ -56,6 +56,7 @@ class HttpClient:
         dialect: Dialect | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         max_bytes: int = MAX_BYTES,
+        tls: ssl.SSLContext | None = None,
         now: Callable[[], float] = time.time,
         address_of: Callable[[str, int], str] | None = None,
     ) -> None:
@@ -69,6 +70,7 @@ class HttpClient:
             dialect: how the vendor words failure.
             transport: replaces the network, for tests.
             max_bytes: the largest answer that is read.
+            tls: whom to trust and by which certificate to be known, in place of the connection's own.
             now: seconds since 1970, for vendors that say when to come back.
             address_of: decides which address stands for a host and port, and may refuse; no proxy is used then.
 
@@ -87,6 +89,7 @@ class HttpClient:
         self._dialect = dialect or Dialect()
         self._transport = transport
         self._max_bytes = max_bytes
+        self._own_tls = tls
         self._now = now
         self._address_of = address_of
         self._client: httpx.AsyncClient | None = None
@@ -257,6 +260,8 @@ class HttpClient:
     def _tls(self) -> ssl.SSLContext | bool:
         if self._transport is not None or self.base_url.startswith("http://"):
             return False
+        if self._own_tls is not None:
+            return self._own_tls
         import certifi
 
         context = ssl.create_default_context()

@@ -56,6 +56,7 @@ CONNECTORS: dict[str, Connector] = {
     "github-actions": _connector("github", EvidenceKind.DEPLOYMENTS, shares="github"),
     "gitlab": _connector("gitlab", EvidenceKind.DEPLOYMENTS, EvidenceKind.CODE_CHANGES),
     "jenkins": _connector("jenkins", EvidenceKind.DEPLOYMENTS),
+    "kubernetes": _connector("kubernetes", EvidenceKind.KUBERNETES_STATE, EvidenceKind.DEPLOYMENTS),
     "loki": _connector("loki", EvidenceKind.LOGS),
     "opensearch": _connector("elasticsearch", EvidenceKind.LOGS),
     "opsgenie": _connector("opsgenie", EvidenceKind.RELATED_ALERTS, EvidenceKind.ON_CALL),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -131,10 +131,10 @@ class Cluster:
     @cached_property
     def apps(self) -> tuple[App, ...]:
         """Every workload outside the system's own namespaces, in order of name."""
-        services = self.bodies("Service")
-        pods = _pods_by_namespace(self.bodies("Pod"))
+        pods = Labelled(pod for pod in self.bodies("Pod") if text_at(pod, "status", "phase") != "Succeeded")
+        services = _services_by_place(self.bodies("Service"))
         found = [
-            _app_of(one, pods.get(one.namespace or "", ()), services)
+            _app_of(one, pods, services)
             for kind in WORKLOADS
             for one in self.by_kind.get(kind, ())
             if one.namespace not in _SYSTEM
@@ -207,8 +207,27 @@ def cluster_of(incident: Incident, evidence: Evidence) -> Cluster:
     for entry in evidence.logs.rows:
         if entry.service and entry.timestamp >= since:
             logs[entry.service].append(entry)
+    for name, line in _last_words(objects, since):
+        logs[name].append(line)
     calls = service_graph(evidence).depends_on
     return Cluster(tuple(objects), since, logs, calls, evidence.metrics.rows, incident.alerts)
+
+
+def _last_words(objects: Iterable[KubernetesObject], since: datetime) -> Iterator[tuple[str, LogEntry]]:
+    """(app, line) of what containers said before they ended, where the cluster has it."""
+    for one in objects:
+        if one.kind != "Pod":
+            continue
+        owners = rows_at(one.body, "metadata", "ownerReferences")
+        owner = text_at(owners[0], "name") if owners else one.name
+        app = owner.rpartition("-")[0] if owners and text_at(owners[0], "kind") in {"", "ReplicaSet"} else owner
+        for status in rows_at(one.body, "status", "containerStatuses"):
+            termination = fields_at(status, "lastState", "terminated") or fields_at(status, "state", "terminated")
+            at = moment_at(termination, "finishedAt") or since
+            for message in text_at(termination, "message")[:16_384].splitlines():
+                if at >= since and message.strip():
+                    attributes = {"container": text_at(status, "name"), "previous": True}
+                    yield app, LogEntry(timestamp=at, service=app, message=message, attributes=attributes)
 
 
 def full_text(line: LogEntry) -> str:
@@ -241,26 +260,43 @@ def condition_of(body: Fields, kind: str) -> Fields:
     return next((one for one in rows_at(body, "status", "conditions") if one.get("type") == kind), {})
 
 
-def _pods_by_namespace(pods: Iterable[Fields]) -> dict[str, list[Fields]]:
-    found: dict[str, list[Fields]] = defaultdict(list)
-    for pod in pods:
-        if text_at(pod, "status", "phase") != "Succeeded":
-            found[namespace_of(pod)].append(pod)
+class Labelled:
+    """Objects by their labels, so that a selector need not look at all of them."""
+
+    def __init__(self, bodies: Iterable[Fields]) -> None:
+        self._found: dict[tuple[str, str, str], list[Fields]] = defaultdict(list)
+        for body in bodies:
+            namespace = namespace_of(body)
+            for key, value in fields_at(body, "metadata", "labels").items():
+                self._found[namespace, str(key), str(value)].append(body)
+
+    def selected(self, namespace: str, selector: Fields) -> tuple[Fields, ...]:
+        """The objects of a namespace that a selector of equal labels takes."""
+        lists = [self._found.get((namespace, str(key), str(value)), []) for key, value in selector.items()]
+        fewest: list[Fields] = min(lists, key=len, default=[])
+        return tuple(body for body in fewest if selects(selector, fields_at(body, "metadata", "labels")))
+
+
+def _services_by_place(services: Iterable[Fields]) -> dict[tuple[str, str, str], list[Fields]]:
+    """Services by their namespace and each pair of their selector, and by their name."""
+    found: dict[tuple[str, str, str], list[Fields]] = defaultdict(list)
+    for service in services:
+        found[namespace_of(service), "", name_of(service)].append(service)
+        for key, value in list(fields_at(service, "spec", "selector").items())[:1]:
+            found[namespace_of(service), str(key), str(value)].append(service)
     return found
 
 
-def _app_of(one: KubernetesObject, pods: Sequence[Fields], services: Sequence[Fields]) -> App:
+def _app_of(one: KubernetesObject, pods: Labelled, services: Mapping[tuple[str, str, str], Sequence[Fields]]) -> App:
     namespace = one.namespace or ""
     labels = fields_at(one.body, "spec", "template", "metadata", "labels")
     selector = fields_at(one.body, "spec", "selector", "matchLabels") or labels
-    own = tuple(pod for pod in pods if selects(selector, fields_at(pod, "metadata", "labels")))
-    reached = tuple(
-        service
-        for service in services
-        if namespace_of(service) == namespace
-        and (name_of(service) == one.name or selects(fields_at(service, "spec", "selector"), labels))
-    )
-    return App(one.name, namespace, one.body, one.kind, own, reached)
+    reached = list(services.get((namespace, "", one.name), ()))
+    for key, value in labels.items():
+        for service in services.get((namespace, str(key), str(value)), ()):
+            if service not in reached and selects(fields_at(service, "spec", "selector"), labels):
+                reached.append(service)
+    return App(one.name, namespace, one.body, one.kind, pods.selected(namespace, selector), tuple(reached))
 
 
 def _event(body: Fields) -> Event:
