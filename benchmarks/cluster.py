@@ -118,7 +118,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def large(count: int = 10_000) -> None:
     """Print seconds and memory for reading and understanding so many pods, from a server in this process."""
-    began = time.perf_counter()
+    began = time.process_time()
     asked: Counter[str] = Counter()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -137,13 +137,16 @@ def large(count: int = 10_000) -> None:
     window = Window(start=parse_moment("2026-11-23T12:00:00Z"), end=at)
     question = Question(kind=EvidenceKind.KUBERNETES_STATE, window=window, around=at, seconds=60.0)
     envelope = asyncio.run(source.fetch(question))
-    read = time.perf_counter()
+    read = time.process_time()
     alert = Alert(source="custom", source_id="1", dedup_key="1", title="slow", started_at=at)
     evidence = Evidence(kubernetes_state=gathered(EvidenceKind.KUBERNETES_STATE, [envelope]))
     found = cluster_findings(incident_from([alert]), evidence)
-    done = time.perf_counter()
+    done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{count} pods in {asked['pods']} pages: read {read - began:.1f} s, understood {done - read:.1f} s, ", end="")
+    print(
+        f"{count} pods in {asked['pods']} pages: read {read - began:.1f} s, understood {done - read:.1f} s of processor time, ",
+        end="",
+    )
     print(f"{peak:.0f} MB at most, {len(envelope.rows)} objects, {len(found)} findings")
 
 
