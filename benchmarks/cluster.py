@@ -143,11 +143,8 @@ def large(count: int = 10_000) -> None:
     found = cluster_findings(incident_from([alert]), evidence)
     done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{count} pods in {asked['pods']} pages: read {read - began:.1f} s, understood {done - read:.1f} s of processor time, ",
-        end="",
-    )
-    print(f"{peak:.0f} MB at most, {len(envelope.rows)} objects, {len(found)} findings")
+    print(f"{count} pods in {asked['pods']} pages, processor time: read {read - began:.1f} s, ", end="")
+    print(f"understood {done - read:.1f} s; {peak:.0f} MB at most, {len(envelope.rows)} objects, {len(found)} findings")
 
 
 def _meta(name: str, labels: dict[str, str]) -> dict[str, Any]:
