@@ -18,7 +18,7 @@ from incident_pipeline.errors import ConfigurationError, SourceError
 from incident_pipeline.evidence.envelopes import gathered
 from incident_pipeline.evidence.gather import question_for
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Service
-from  import stored_form
+from incident_pipeline.storage.rows import to_rows
 from tests.connectors.kubernetes_api import Api, Object, rules_of
 from tests.connectors.questions import AROUND, fetch, incident, question, settings_for
 
@@ -175,7 +175,7 @@ def test_config_maps_only_of_pods_with_trouble_and_the_last_lines_of_what_ended(
 
 def test_what_is_stored_holds_no_secret() -> None:
     got = ask(Api(a_cluster()))
-    text = json.dumps(stored_form("kubernetes_state", gathered(STATE, [got])).model_dump(mode="json"))
+    text = json.dumps(to_rows("kubernetes_state", gathered(STATE, [got])), default=str)
     assert "hunter2" not in text
     assert "k-0123456789abcdef" not in text
     assert "payments-db" in text, "the name of a secret is none"
