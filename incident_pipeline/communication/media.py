@@ -12,12 +12,11 @@ from typing import Any, Protocol
 from incident_pipeline.communication.mail import notice_mail
 from incident_pipeline.communication.rich_text import slack_escaped
 from incident_pipeline.config import AlertSource, Connection, Scenario
-from incident_pipeline.connectors import message_webhook, slack, smtp, statuspage
+from incident_pipeline.connectors import message_webhook, slack, smtp
 from incident_pipeline.connectors.base import SourceSettings
 from incident_pipeline.connectors.message_webhook import MessageWebhook
 from incident_pipeline.connectors.slack import Posted, Slack, SlackRefusedError
 from incident_pipeline.connectors.smtp import Smtp
-from incident_pipeline.connectors.statuspage import Statuspage
 from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.storage.outbox import Message
 
@@ -149,44 +148,6 @@ class WebhookMedium:
             await client.close()
 
 
-class StatusPageMedium:
-    """An incident on the public page: opened once, then updated."""
-
-    def __init__(self, page: Statuspage) -> None:
-        self._page = page
-
-    async def look_up(self, message: Message) -> Reference | None:
-        """By our key among the page's unresolved incidents; an update has arrived where its status stands there."""
-        found = await self._page.find(message.key)
-        if message.reference is None:
-            return {"id": found.id} if found else None
-        now = found.status if found else "resolved"
-        return message.reference if now == message.content["status"] else None
-
-    async def send(self, message: Message) -> Reference:
-        """Open the incident, or add an update to it."""
-        about = message.content
-        if message.reference is not None:
-            await self._page.update(
-                message.reference["id"], about["body"], status=about["status"], components=about["components"]
-            )
-            return message.reference
-        opened = await self._page.create(
-            message.key,
-            about["name"],
-            about["body"],
-            status=about["status"],
-            impact=about["impact"],
-            components=about["components"],
-            notify=True,
-        )
-        return {"id": opened.id}
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self._page.close()
-
-
 def build_medium(medium: str, scenario: Scenario, transport: Any = None) -> Medium:
     """The way out of that name.
 
@@ -206,8 +167,6 @@ def build_medium(medium: str, scenario: Scenario, transport: Any = None) -> Medi
         return EmailMedium(smtp.build(settings("smtp")), smtp.sender_of(connection), addresses)
     if medium == "webhook":
         return WebhookMedium(lambda name: message_webhook.build(settings(name)))
-    if medium == "status_page":
-        return StatusPageMedium(statuspage.build(settings("statuspage")))
     return SlackMedium(slack.build(settings("slack")))
 
 

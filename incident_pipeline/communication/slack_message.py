@@ -153,7 +153,8 @@ def _to_be_decided(actions: Sequence[RemediationAction]) -> list[RemediationActi
     """Proposals that a person can say yes to: nothing about them is missing."""
     waiting = (ActionState.PROPOSED, ActionState.EXPIRED)
     proposed = [a for a in actions if a.state in waiting and a.requires_approval and not a.missing]
-    return proposed[:_ACTIONS_SHOWN]
+    # what a system carries out before what a person does by hand
+    return sorted(proposed, key=lambda action: action.call is None)[:_ACTIONS_SHOWN]
 
 
 def _proposal(known: Known, action: RemediationAction) -> list[Block]:

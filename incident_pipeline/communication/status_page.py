@@ -7,6 +7,8 @@ Does not belong here: publishing it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from incident_pipeline.config import Communication
 from incident_pipeline.documents.escape import clean
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.wording import listed
-from incident_pipeline.models import Incident, IncidentStatus, Model, Severity
+from incident_pipeline.models import ActionCall, Incident, IncidentStatus, Model, RemediationAction, Risk, Severity
 
 TEMPLATE = "status_page.md.j2"
+STATUS_PAGE = "status page"
+"""The target of the action that publishes."""
 UNNAMED = "one of our services"
 _STATUS = {
     IncidentStatus.INVESTIGATING: ("investigating", "We are looking into it."),
@@ -76,4 +80,39 @@ def status_page_draft(
         status=status,
         impact=_IMPACT.get(incident.severity, "none"),
         components={settings.components[name]: state for name in services if name in settings.components},
+    )
+
+
+def publication(action: RemediationAction, incident_id: str, draft: PageDraft, lacking: str) -> RemediationAction:
+    """The action that publishes a draft: what is approved is this text and no other.
+
+    Args:
+        action: the proposal to update the page.
+        incident_id: names the incident on the page, in its metadata alone.
+        draft: the text.
+        lacking: what keeps it from being published, if anything does.
+    """
+    given = {
+        "key": f"{incident_id}:status_page",
+        "name": draft.name,
+        "body": draft.body,
+        "status": draft.status,
+        "impact": draft.impact,
+        "components": json.dumps(draft.components, sort_keys=True),
+    }
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:6]
+    return action.model_copy(
+        update={
+            "action_id": f"{action.type.value}-page-{digest}",
+            "call": ActionCall(executor="status-page", operation="publish", parameters=given),
+            "command": f"status page, {draft.status}: {draft.name}. {draft.body}",
+            # medium always waits for a person, whatever a policy says
+            "risk": Risk.MEDIUM,
+            "risk_reasons": ("the public reads it, and what has been read cannot be taken back",),
+            "requires_approval": True,
+            "missing": lacking,
+            "needs": (),
+            "verification": "The status page shows this status.",
+            "undo": "Nothing takes it back; a correction is another update.",
+        }
     )

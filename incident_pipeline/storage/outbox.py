@@ -41,7 +41,7 @@ class Draft(Model):
     key: str
     """What it is; a second draft of the same key replaces the content of the first, and is never a second message."""
     medium: str
-    """slack, email, webhook or status_page."""
+    """slack, email or webhook."""
     target: str
     content: dict[str, Any]
     incident_id: str | None = None

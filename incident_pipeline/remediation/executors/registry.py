@@ -27,12 +27,14 @@ EXECUTORS: dict[str, str] = {
     "http": f"{_HERE}.http_call",
     "jenkins": f"{_HERE}.jenkins",
     "kubectl": f"{_HERE}.kubectl",
+    "status-page": f"{_HERE}.status_page",
 }
 """Name -> a module with a function `build(settings: ExecutorSettings) -> Executor`; imported when it is used."""
 
 OPERATIONS: dict[str, frozenset[ActionType]] = {
     "argocd": frozenset({ActionType.ROLLBACK}),
     "flags": frozenset({ActionType.DISABLE_FLAG}),
+    "status-page": frozenset({ActionType.COMMUNICATE}),
     "kubectl": frozenset({ActionType.ROLLBACK, ActionType.SCALE, ActionType.RESTART, ActionType.RESCHEDULE}),
 }
 """What an executor can do; the others do whatever they are told to."""
