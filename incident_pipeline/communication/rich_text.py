@@ -85,33 +85,53 @@ def _parsed(markdown: str) -> Sequence[Token]:
 
 
 def _elements(tokens: Sequence[Token]) -> Iterator[Block]:
-    """The elements of a rich text, in order; an item of a list is an element of its own until they are joined."""
+    """The elements of a rich text, in order; a heading and the paragraph below it are one section."""
     lists: list[str] = []
-    heading = False
     items: list[Block] = []
+    heading: list[Block] = []
+    is_heading = False
     for token in tokens:
         match token.type:
             case "bullet_list_open" | "ordered_list_open":
+                yield from _headed(heading)
                 yield from _joined(items, lists)
                 lists.append("ordered" if token.type.startswith("ordered") else "bullet")
             case "bullet_list_close" | "ordered_list_close":
                 yield from _joined(items, lists)
                 lists.pop()
             case "heading_open":
-                heading = True
+                yield from _headed(heading)
+                is_heading = True
             case "inline":
-                section = _section(list(_inline(token.children or (), bold=heading)))
-                if lists:
-                    items.append(section)
+                inner = list(_inline(token.children or (), bold=is_heading))
+                if is_heading:
+                    heading, is_heading = [*inner, _text("\n")], False
+                elif lists:
+                    items.append(_section(inner))
                 else:
-                    yield section
-                heading = False
-            case "fence" | "code_block":
-                yield {"type": "rich_text_preformatted", "elements": [_text(token.content.rstrip("\n") or " ")]}
-            case "hr":
-                yield _DIVIDER
+                    yield _section([*heading, *inner])
+                    heading = []
+            case "fence" | "code_block" | "hr":
+                yield from _headed(heading)
+                heading = []
+                yield _block_of(token)
             case _:
                 pass
+        if token.type.endswith("list_open"):
+            heading = []
+    yield from _headed(heading)
+
+
+def _headed(heading: Sequence[Block]) -> Iterator[Block]:
+    """A heading with no paragraph below it."""
+    if heading:
+        yield _section(list(heading[:-1]))
+
+
+def _block_of(token: Token) -> Block:
+    if token.type == "hr":
+        return _DIVIDER
+    return {"type": "rich_text_preformatted", "elements": [_text(token.content.rstrip("\n") or " ")]}
 
 
 def _joined(items: list[Block], lists: Sequence[str]) -> Iterator[Block]:

@@ -122,7 +122,7 @@ def test_an_incident_is_told_once_in_a_channel_that_a_server_keeps(servers: tupl
     assert len(shown) == 1
     assert "Acknowledged by jo" in shown[0]["text"]
     thread = ask(servers[0], "conversations.replies", channel=channel_of(room), ts=shown[0]["ts"])
-    assert [m["text"] for m in thread if m["ts"] != shown[0]["ts"]] == ["Summary\n\nPayments fail"]
+    assert [m["text"] for m in thread if m["ts"] != shown[0]["ts"]] == ["Summary\nPayments fail"]
 
 
 def channel_of(room: Newsroom) -> str:

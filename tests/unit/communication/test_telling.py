@@ -41,7 +41,7 @@ def test_a_header_that_lives_and_a_reply_with_the_update(tmp_path: Path) -> None
     assert "Payment Processing Errors" in room.header["text"]
     assert room.header["channel"] == "C01"
     (update,) = room.replies
-    assert update["text"] == "Summary\n\nPayments fail"
+    assert update["text"] == "Summary\nPayments fail"
     assert update["blocks"][0]["elements"][0]["elements"][0] == {
         "type": "text",
         "text": "Summary",
