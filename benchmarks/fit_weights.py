@@ -85,7 +85,7 @@ def choice_of(one: Labelled) -> Choice | None:
 
 def fit_ranking(choices: Sequence[Choice]) -> np.ndarray:
     """The weights of the conditional logit, by Newton's method, none below zero."""
-    penalty = np.asarray([SHY if name in ABSOLUTE else 1.0 for name in FEATURES]) * L2
+    penalty = np.asarray([SHY if name == "alerted" else 1.0 for name in FEATURES]) * L2
     counts: dict[str, int] = defaultdict(int)
     for choice in choices:
         counts[choice.dataset] += 1

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from incident_pipeline.diagnosis.service_features import Features, relative
 from incident_pipeline.diagnosis.weights import weights
 
-ABSOLUTE = ("alerted",)
+ABSOLUTE = ("alerted", "trace_wire")
 """Features that are taken as they are."""
 
 

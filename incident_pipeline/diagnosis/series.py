@@ -173,6 +173,14 @@ class Normal:
     count: int
     reach: float = 0.0
     """How far from the middle it has ever been."""
+    above: float = 0.0
+    below: float = 0.0
+    """The spread of each side where one reaches farther than the other, as latencies do upwards."""
+
+    def sigmas(self, value: float) -> float:
+        """How far a value is from the middle, in robust standard deviations of its side."""
+        side = self.above if value > self.middle else self.below
+        return (value - self.middle) / max(side, self.spread)
 
 
 def normal_of(values: Array, peak: float = 0.0) -> Normal | None:
@@ -187,7 +195,8 @@ def normal_of(values: Array, peak: float = 0.0) -> Normal | None:
     low, high = np.quantile(values, (0.05, 0.95))
     around = 1.4826 * float(np.median(np.abs(values - middle)))
     spread = max(around, float(high - low) / 3.3, abs(middle) * 0.01, abs(peak) * 0.01, 1e-9)
-    return Normal(middle, spread, len(values), float(np.max(np.abs(values - middle))))
+    reach = float(np.max(np.abs(values - middle)))
+    return Normal(middle, spread, len(values), reach, float(high - middle) / 1.65, float(middle - low) / 1.65)
 
 
 @dataclass(frozen=True)
@@ -214,7 +223,7 @@ class Shift:
     @property
     def sigmas(self) -> float:
         """The move of the median in robust standard deviations, with its sign."""
-        return (self.after - self.normal.middle) / self.normal.spread
+        return self.normal.sigmas(self.after)
 
     @property
     def delta(self) -> float:
@@ -239,7 +248,7 @@ class Shift:
 
 def _badness(kind: Quantity, normal: Normal, after: float) -> float:
     sign = worse(kind)
-    sigmas = (after - normal.middle) / normal.spread
+    sigmas = normal.sigmas(after)
     sigmas = sigmas * sign if sign else abs(sigmas)
     if sigmas <= 2.0:
         return 0.0

@@ -80,9 +80,11 @@ def with_alert(features: Features, graph: ServiceGraph, alerted: Iterable[str], 
 
 def without_victims(features: Features) -> Features:
     """Slowness of a service that only waits on the wire for others is not its own."""
+    decisive = max((own.get("trace_wire", 0.0) for own in features.values()), default=0.0)
     for own in features.values():
-        left = 1.0 - 0.8 * min(own.get("wire_victim", 0.0), 1.0)
-        for name in ("latency_own", "complaint", "chain", "trace_inside"):
+        elsewhere = decisive - own.get("trace_wire", 0.0)
+        left = 1.0 - min(max(own.get("wire_victim", 0.0), elsewhere), 1.0)
+        for name in ("latency", "latency_own", "complaint", "chain", "trace_inside"):
             if name in own:
                 own[name] *= left
     return features

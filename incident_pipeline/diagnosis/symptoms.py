@@ -20,7 +20,7 @@ from incident_pipeline.diagnosis.onset import incident_onset
 from incident_pipeline.diagnosis.ranking import RankedFeature, merge_features, rank_services
 from incident_pipeline.diagnosis.releases import release_features
 from incident_pipeline.diagnosis.sentences import clock_on, number
-from incident_pipeline.diagnosis.series import Points, Quantity, Shift, points_of, shift_of
+from incident_pipeline.diagnosis.series import Points, Quantity, Shift, points_of, quantity, shift_of, worse
 from incident_pipeline.diagnosis.service_features import (
     complaint,
     earliest,
@@ -41,6 +41,8 @@ from incident_pipeline.models import (
 )
 
 MAX_ANOMALIES = 60
+STEADY_POINTS, STEADY_GUARD, STEADY_RATIO = 4, 120.0, 1.5
+"""A latency is steady where so many points, so many seconds before the onset, were no less than by this ratio."""
 _WITHOUT_ONSET = timedelta(minutes=2)
 _AFTER = timedelta(minutes=10)
 _BEFORE_RELEASE = timedelta(minutes=10)
@@ -100,7 +102,7 @@ def measure(incident: Incident, evidence: Evidence) -> Measured:
     rows = sorted(evidence.metrics.rows, key=lambda s: (s.service or "", s.key, s.timestamps[:1], s.values[:1]))
     measured: list[tuple[MetricSeries, Points]] = [(series, points_of(series)) for series in rows]
     alert = incident.started_at.timestamp()
-    onset = incident_onset([points for _, points in measured], alert)
+    onset = incident_onset([(points, worse(quantity(series.name))) for series, points in measured], alert)
     at = min(onset if onset is not None else alert - _WITHOUT_ONSET.total_seconds(), alert)
     end = max(alert, at) + _AFTER.total_seconds()
     usual = _usual_length([points for _, points in measured], at, end)
@@ -132,7 +134,7 @@ def service_evidence(
             {service: {"alerted": float(service in alerted)} for service in sorted(known)},
             with_alert(metric_features(measured.shifts, graph), graph, alerted, complaint(incident)),
             edge_features(failing_edges(measured.shifts), graph),
-            trace_features(evidence.traces.rows, onset),
+            trace_features(evidence.traces.rows, onset, steady=steady_operations(measured.shifts, onset)),
             release_features(
                 evidence.deployments.rows,
                 measured.gaps,
@@ -143,6 +145,17 @@ def service_evidence(
         ]
     )
     return without_victims(merged)
+
+
+def steady_operations(shifts: Iterable[Shift], onset: float) -> set[tuple[str, str]]:
+    """(service, operation) where a label names an operation that was about as slow long before the onset."""
+    steady: set[tuple[str, str]] = set()
+    for shift in shifts:
+        if shift.kind is Quantity.LATENCY and shift.series.labels and shift.series.service:
+            long_before = shift.points.between(-math.inf, onset - STEADY_GUARD)
+            if len(long_before) >= STEADY_POINTS and shift.after <= STEADY_RATIO * median(long_before):
+                steady |= {(shift.series.service, value) for value in shift.series.labels.values()}
+    return steady
 
 
 def anomalies(shifts: Iterable[Shift]) -> tuple[SeriesAnomaly, ...]:

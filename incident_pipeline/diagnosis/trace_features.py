@@ -10,7 +10,7 @@ operation calls less, or more, than it used to.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,10 @@ import numpy as np
 from incident_pipeline.models import Span
 
 MAX_SPANS = 50_000
+AROUND, GRID = 300.0, 5.0
+"""Seconds around the onset in which the spans may know the moment better, and how finely it is looked for."""
+CHANCE = 3.0
+"""Steps of so many standard errors come by chance."""
 
 Operation = tuple[str, str]
 
@@ -76,13 +80,23 @@ def _inside(span: Span, children: Iterable[Span]) -> float:
     return max(span.duration_ms - covered, 0.0)
 
 
-def trace_features(spans: Sequence[Span], onset: float) -> dict[str, dict[str, float]]:
-    """For each service: `trace_inside`, `trace_wire`, `wire_victim`, `trace_errors`, `trace_path`, each 0 to 1."""
+def trace_features(
+    spans: Sequence[Span], onset: float, exact: float = 60.0, steady: Container[Operation] = ()
+) -> dict[str, dict[str, float]]:
+    """For each service: `trace_inside`, `trace_wire`, `wire_victim`, `trace_errors`, `trace_path`, each 0 to 1.
+
+    Args:
+        spans: of any time.
+        onset: when the incident began, in seconds since 1970.
+        exact: to how many seconds that is known; spans of that long before it prove nothing of the time before.
+        steady: operations (service, name) whose own latency series has not moved: they are always as slow.
+    """
     nodes = [node for node in nodes_of(spans) if node.span.service]
-    cut = _cut(nodes, onset)
-    before = [n for n in nodes if n.span.start.timestamp() < cut]
+    found_cut = _cut(nodes, onset)
+    cut, guard = (onset, exact) if found_cut is None else (found_cut, GRID)
+    before = [n for n in nodes if n.span.start.timestamp() < cut - guard]
     after = [n for n in nodes if n.span.start.timestamp() >= cut]
-    wire, victims = _wire_excess(before, after)
+    wire, victims = _wire_excess(before, after, _as_ever(after, steady))
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for name, scores in (
         ("trace_inside", _inside_excess(before, after)),
@@ -96,31 +110,39 @@ def trace_features(spans: Sequence[Span], onset: float) -> dict[str, dict[str, f
     return dict(found)
 
 
-def _cut(nodes: Sequence[Node], onset: float) -> float:
-    """Where the spans themselves change for the worse, if they clearly do; else the onset."""
-    if len(nodes) < 20:
-        return onset
-    usual: dict[Operation, list[float]] = defaultdict(list)
+def _cut(nodes: Sequence[Node], onset: float) -> float | None:
+    """Where calls between services clearly become slower, near the onset; None where they do not.
+
+    For each pair of services the step in the logarithm of the time on the wire, in standard errors; what exceeds chance
+    is added up over all pairs.
+    """
+    moments = onset + np.arange(-AROUND, AROUND + 1.0, GRID)
+    total = np.zeros(len(moments))
+    for calls in _timed_gaps(nodes).values():
+        times, waits = np.asarray([at for at, _ in calls]), np.log1p([wait for _, wait in calls])
+        count = len(times)
+        before = np.searchsorted(times, moments)
+        inner = (before >= 2) & (before <= count - 2)
+        if not inner.any():
+            continue
+        n = before[inner]
+        sums, squares = np.cumsum(waits), np.cumsum(waits**2)
+        past, now = sums[n - 1] / n, (sums[-1] - sums[n - 1]) / (count - n)
+        within = (squares[-1] - n * past**2 - (count - n) * now**2) / max(count - 2, 1)
+        error = np.sqrt(np.maximum(within, 0.02) * count / (n * (count - n)))
+        total[inner] += np.maximum((now - past) / error - CHANCE, 0.0)
+    best = int(np.argmax(total))
+    return float(moments[best]) if total[best] > 1.0 else None
+
+
+def _timed_gaps(nodes: Iterable[Node]) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Moment and time on the wire of every call, ascending, by caller and called service."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for node in nodes:
-        usual[_key(node)].append(np.log1p(node.inside))
-    middle = {key: float(np.median(v)) for key, v in usual.items() if len(v) >= 4}
-    worst: dict[str, tuple[float, float]] = {}
-    for node in nodes:
-        if _key(node) in middle:
-            excess = float(np.log1p(node.inside)) - middle[_key(node)]
-            at, known = worst.get(node.span.trace_id, (node.span.start.timestamp(), -np.inf))
-            worst[node.span.trace_id] = (min(at, node.span.start.timestamp()), max(known, excess))
-    ordered = sorted(worst.values())
-    values = np.asarray([excess for _, excess in ordered])
-    gains: list[tuple[float, float]] = []
-    for i in range(max(3, len(values) // 10), len(values) - max(2, len(values) // 10)):
-        error = np.sqrt(values[:i].var() / i + values[i:].var() / (len(values) - i) + 1e-3)
-        gain = float((values[i:].mean() - values[:i].mean()) / error)
-        gains.append((ordered[i][0], gain))
-    strongest = max((gain for _, gain in gains), default=0.0)
-    if strongest < 4.0:
-        return onset
-    return next(at for at, gain in gains if gain >= 0.7 * strongest)
+        if node.is_call:
+            edge = (node.span.service or "", node.children[0].service or "")
+            found[edge].append((node.span.start.timestamp(), node.inside))
+    return {edge: sorted(calls) for edge, calls in found.items() if len(calls) >= 4}
 
 
 def _key(node: Node) -> Operation:
@@ -158,13 +180,30 @@ def _inside_excess(before: Sequence[Node], after: Sequence[Node]) -> dict[str, f
     return _shares(by_service)
 
 
-def _wire_excess(before: Sequence[Node], after: Sequence[Node]) -> tuple[dict[str, float], dict[str, float]]:
+def _as_ever(nodes: Iterable[Node], steady: Container[Operation]) -> set[tuple[str, str]]:
+    """Pairs of services all of whose calls are steady operations that call nobody else."""
+    callees: dict[Operation, set[str]] = defaultdict(set)
+    for node in nodes:
+        if node.is_call:
+            callees[_key(node)].add(node.children[0].service or "")
+    ways: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for operation, ends in callees.items():
+        for end in ends:
+            ways[operation[0], end].append(len(ends) == 1 and operation in steady)
+    return {edge for edge, steadies in ways.items() if all(steadies)}
+
+
+def _wire_excess(
+    before: Sequence[Node], since: Sequence[Node], as_ever: Container[tuple[str, str]]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Time on the wire goes to the called service, or to a caller most of whose calls are slow on the wire.
 
     Without calls from before, what all other calls take stands in for the usual. Also returned: the callers that only
     wait, whose own slowness this explains.
     """
-    over, limit = _slow_edges(_gaps(before), _gaps(after))
+    after = _gaps(since)
+    over, limit = _slow_edges(_gaps(before), after)
+    over = {edge: 0.0 if edge in as_ever else excess for edge, excess in over.items()}
     strongest = max(over.values(), default=0.0)
     if strongest <= 0.0:
         return {}, {}
@@ -175,12 +214,27 @@ def _wire_excess(before: Sequence[Node], after: Sequence[Node]) -> tuple[dict[st
         alone = [excess for caller, excess in into if caller not in callers]
         slow = float(np.mean([excess > 0 for _, excess in into])) * float(np.sqrt(max(sum(e > 0 for e in alone), 1)))
         scores[callee] += sum(alone) / len(into) * slow
-    certain = float(min(max(np.log10(strongest / limit), 0.0) / 1.5, 1.0))
+    highest = max(scores.values(), default=0.0)
     victims: dict[str, float] = defaultdict(float)
     for (caller, _), excess in over.items():
         if caller not in callers:
-            victims[caller] = max(victims[caller], certain * excess / strongest)
-    return {service: share * certain for service, share in _shares(scores).items()}, dict(victims)
+            victims[caller] = max(victims[caller], _certainty(strongest, limit, 9, 9) * excess / strongest)
+    return {
+        service: score
+        / highest
+        * max(_certainty(over[edge], limit, *_slow(after[edge], limit)) for edge in over if service in edge)
+        for service, score in scores.items()
+        if score > 0
+    }, dict(victims)
+
+
+def _slow(waits: Sequence[float], limit: float) -> tuple[int, int]:
+    return sum(wait > limit for wait in waits), len(waits)
+
+
+def _certainty(excess: float, limit: float, slow: int, calls: int) -> float:
+    """How sure lost time is: ten times the usual is a whole proof, a single slow call two thirds of one."""
+    return float(min(max(np.log10(max(excess, 1e-9) / limit), 0.0), 1.0)) * (1.0 - 0.35**slow) * slow / max(calls, 1)
 
 
 def _gaps(nodes: Iterable[Node]) -> dict[tuple[str, str], list[float]]:

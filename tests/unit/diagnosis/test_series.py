@@ -91,7 +91,7 @@ def test_the_same_hour_of_yesterday_is_normal() -> None:
 def test_the_onset_is_where_the_series_step_together() -> None:
     stepping = [points_of(series("a", f"error_{i}", [*QUIET, *[0.3] * 8], start=-60)) for i in range(3)]
     steady = [points_of(series("b", f"error_{i}", [*QUIET, *QUIET[:8]], start=-60)) for i in range(3)]
-    found = incident_onset([*stepping, *steady], ALERT + 300)
+    found = incident_onset([(points, 1) for points in (*stepping, *steady)], ALERT + 300)
     assert found is not None
     assert abs(found - ALERT) <= 60
     assert incident_onset([], ALERT) is None
