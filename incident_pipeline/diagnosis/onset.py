@@ -50,7 +50,7 @@ def incident_onset(series: Sequence[tuple[Points, int]], alert: float) -> float 
         alert: when the alert started, in seconds since 1970.
     """
     step = _step([points for points, _ in series])
-    moments = alert + step * np.arange(-int(LOOK_BACK // step), 2)
+    moments: Array = np.asarray(alert + step * np.arange(-int(LOOK_BACK // step), 2), dtype=np.float64)
     total = np.zeros(len(moments))
     for points, bad in series:
         total += _steps(points, bad, alert, moments)

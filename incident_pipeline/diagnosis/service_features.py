@@ -43,8 +43,27 @@ def metric_features(shifts: Iterable[Shift], graph: ServiceGraph) -> Features:
                 (moves[callee].get((kind, unit), 0.0) for callee in graph.depends_on.get(service, ())), default=0
             )
             share = max(0.0, move - below) / move if move > 0 else 0.0
+            share *= 0.5 if _answered_behind(service, kind, found, graph) else 1.0
             _raise(found[service], f"{kind}_own", share * found[service][kind])
     return {service: dict(features) for service, features in found.items()}
+
+
+_ADDRESS = re.compile(r"(?<!\w)(?:[\w-]+\.){2,}[a-z]{2,}|\d+\.\d+\.\d+\.\d+")
+
+
+def _answered_behind(service: str, kind: str, found: Mapping[str, Mapping[str, float]], graph: ServiceGraph) -> bool:
+    """Whether a node is only an address, and a service that its callers call too is about as bad.
+
+    What a caller measures at a load balancer is what the service behind it does.
+    """
+    if graph.depends_on.get(service) or not _ADDRESS.search(service):
+        return False
+    beside = {callee for caller in graph.called_by.get(service, ()) for callee in graph.depends_on.get(caller, ())}
+    return any(
+        found[other].get(kind, 0.0) >= 0.4 * found[service].get(kind, 0.0) > 0
+        for other in beside
+        if other in found and other != service and not _ADDRESS.search(other)
+    )
 
 
 _SLOW = re.compile(r"latency|slow|duration|p9\d|response time|delay|lag\b", re.IGNORECASE)
