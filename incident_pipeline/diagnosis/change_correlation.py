@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.change_matching import SKEW, Suspect, suspect_of
@@ -35,6 +35,9 @@ MAX_CHANGES = 1000
 MAX_HYPOTHESES = 6
 UNTIED = 0.4
 """A change that only time, place and common words speak against is never likelier than this: it is not convicted."""
+JUST_BEFORE = timedelta(minutes=10)
+SHOWN = 0.3
+"""Released services that together have this share of the symptoms do show something."""
 _CONFIG_FILE = re.compile(
     r"\.(ya?ml|json|toml|ini|conf|cfg|env|properties|tf|hcl|tpl)$|(^|/)(config|conf|charts|helm)/", re.I
 )
@@ -179,16 +182,29 @@ def _of_deployments(
     del incident
     services = {s.service: s for s in symptoms.services}
     onset = symptoms.onset or signature.first_sign
-    found = []
+    possible = []
     for deployment in sorted(evidence.deployments.rows, key=repr):
         began = deployment.started_at or deployment.finished_at
         symptom = services.get(deployment.service or "")
-        if deployment.id in judged or began is None or symptom is None or began > onset + SKEW:
-            continue
+        if deployment.id not in judged and began is not None and symptom is not None and began <= onset + SKEW:
+            possible.append((deployment, began, symptom))
+    lift = _lift([s.score for d, at, s in possible if onset - at <= JUST_BEFORE and not d.commit_sha])
+    found = []
+    for deployment, began, symptom in possible:
         age = max((onset - began).total_seconds(), 0.0)
-        confidence = symptom.score * 0.9 * math.exp(-age / 14400.0) * _content_factor(evidence, deployment)
+        score = symptom.score * (lift if onset - began <= JUST_BEFORE and not deployment.commit_sha else 1.0)
+        confidence = score * 0.9 * math.exp(-age / 14400.0) * _content_factor(evidence, deployment)
         found.append(_of_deployment(deployment, began, onset, confidence, symptom.reasons, symptoms))
     return found
+
+
+def _lift(scores: Sequence[float]) -> float:
+    """How much likelier releases just before the onset are than their services' symptoms alone make them.
+
+    Where the released services show something, half of what speaks for others may be what the release did to them.
+    """
+    total = math.fsum(scores)
+    return 1.0 + 0.5 * (1.0 - total) * min(total / SHOWN, 1.0) / total if 0.0 < total < 1.0 else 1.0
 
 
 def _content_factor(evidence: Evidence, deployment: Deployment) -> float:

@@ -109,6 +109,18 @@ def without_victims(features: Features) -> Features:
     return features
 
 
+STARTING = 0.7
+"""A service that was released so lately (`released`) has pods that still fill their memory."""
+
+
+def without_starting_pods(features: Features) -> Features:
+    """Memory that grows in freshly started pods is no sign of trouble."""
+    for own in features.values():
+        if own.get("released", 0.0) >= STARTING:
+            own.pop("memory", None)
+    return features
+
+
 def _chains(features: Features, graph: ServiceGraph, alerted: Sequence[str]) -> dict[str, float]:
     """For each service below an alerted one the badness of the weakest service between them, on the best way."""
     best = dict.fromkeys(alerted, 1.0)

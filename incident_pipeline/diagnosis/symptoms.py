@@ -26,6 +26,7 @@ from incident_pipeline.diagnosis.service_features import (
     earliest,
     metric_features,
     with_alert,
+    without_starting_pods,
     without_victims,
 )
 from incident_pipeline.diagnosis.trace_features import trace_features
@@ -144,7 +145,7 @@ def service_evidence(
             ),
         ]
     )
-    return without_victims(merged)
+    return without_starting_pods(without_victims(merged))
 
 
 def steady_operations(shifts: Iterable[Shift], onset: float) -> set[tuple[str, str]]:
