@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,10 +11,9 @@ from incident_pipeline.cli import context, output
 
 if TYPE_CHECKING:
     from incident_pipeline.application import Application
-    from incident_pipeline.config import Scenario
+    from incident_pipeline.evidence.source_check import Check
 
-COLUMNS = ("source", "evidence", "answer", "seconds", "rows", "why")
-WINDOW = timedelta(minutes=1)
+COLUMNS = ("source", "evidence", "answer", "seconds", "rows", "why", "sample")
 
 
 def doctor(
@@ -23,29 +22,28 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask every configured source one cheap question, and say which answer.
+    """Ask every configured source one cheap question: is it reachable, are we authorised, is its clock right, one row.
 
     The exit status is 1 where one does not.
 
     Example:
       incident-pipeline doctor --all
     """
-    from incident_pipeline.evidence.gather import gather_now
-    from incident_pipeline.models import Incident
+    from incident_pipeline.evidence.source_check import check_sources, unplaced_services
 
     application = context.application()
-    sources = {kind: asked for kind, asked in application.sources().items() if asked}
     now = datetime.now(UTC)
-    question = Incident(incident_id="doctor", title="doctor", started_at=now)
     with output.progress("asking"):
-        gathered = gather_now(sources, sources, question, _cheap(application.scenario), now)
-    answers = [_answer(kind, envelope) for kind, found in gathered.items() for envelope in found.envelopes]
+        checks = check_sources(application.scenario, application.sources(), application.catalogue, now)
+    answers = [_answer(check) for check in checks]
+    if application.catalogue and (unplaced := unplaced_services(checks, application.catalogue)):
+        answers.append(_unplaced(unplaced))
     if everything:
         answers += _own(application, now)
     if as_json:
         output.print_json(answers)
     elif answers:
-        output.print_table(COLUMNS, (tuple(answer.values()) for answer in answers))
+        output.print_table(COLUMNS, (_line(answer) for answer in answers))
     else:
         output.note(
             "No source is configured: only incident folders can be diagnosed. See incident-pipeline config check."
@@ -54,15 +52,44 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _answer(kind: str, envelope: Any) -> dict[str, Any]:
+def _answer(check: Check) -> dict[str, Any]:
+    envelope = check.envelope
     return {
         "source": envelope.source,
-        "kind": str(kind),
+        "kind": check.kind.value,
         "status": envelope.status,
         "seconds": envelope.seconds,
         "rows": len(envelope.rows),
         "error": envelope.error,
+        "reachable": check.reachable,
+        "authorised": check.authorised,
+        "missing_scopes": check.missing_scopes or None,
+        "clock_off_seconds": check.clock_off,
+        "sample": check.sample or None,
     }
+
+
+def _unplaced(names: list[str]) -> dict[str, Any]:
+    said = f"services that the catalogue does not have for sure: {', '.join(names)}"
+    return {
+        "source": "catalogue",
+        "kind": "services",
+        "status": "unplaced",
+        "seconds": None,
+        "rows": len(names),
+        "error": said,
+    }
+
+
+def _line(answer: dict[str, Any]) -> tuple[Any, ...]:
+    off = answer.get("clock_off_seconds")
+    said = [
+        answer["error"],
+        f"lacks {answer['missing_scopes']}" if answer.get("missing_scopes") else None,
+        f"its clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} ours" if off else None,
+    ]
+    why = "; ".join(text for text in said if text)
+    return (*(answer[key] for key in ("source", "kind", "status", "seconds", "rows")), why, answer.get("sample") or "")
 
 
 def _own(application: Application, now: datetime) -> list[dict[str, Any]]:
@@ -79,14 +106,3 @@ def _own(application: Application, now: datetime) -> list[dict[str, Any]]:
         }
         for answer in check(application, now)
     ]
-
-
-def _cheap(scenario: Scenario) -> Scenario:
-    """The same sources, asked about one minute and one line."""
-    context_ = scenario.context
-    short = {
-        name: getattr(context_, name).model_copy(update={"lookback": WINDOW})
-        for name in ("deployments", "code", "flags", "metrics", "logs", "traces", "related_alerts")
-    }
-    short["logs"] = short["logs"].model_copy(update={"max_entries": 1})
-    return scenario.model_copy(update={"context": context_.model_copy(update=short)})

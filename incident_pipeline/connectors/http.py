@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from incident_pipeline.config import Connection
 from incident_pipeline.connectors.answers import Answer, Dialect, RateLimitedError
 from incident_pipeline.connectors.deadline import Deadline
+from incident_pipeline.connectors.observation import saw
 from incident_pipeline.connectors.urls import bare, below, redirected
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError, SourceError, TransientSourceError
 
@@ -197,6 +198,7 @@ class HttpClient:
                     return self._answer(method, url, response, b""), location
                 body = await self._body(response, url)
         answer = self._answer(method, url, response, body)
+        saw(answer, self._now())
         if response.status_code >= 300:
             raise self._dialect.failure(answer, self._now(), self._secrets())
         return answer, None
