@@ -69,6 +69,7 @@ def evidence(context: dg.AssetExecutionContext, responder: Responder) -> Iterato
         responder.clock,
         catalogue=application.catalogue,
         circuits=None if folder else application.circuits,
+        rates=None if folder else application.rates,
     )
     values = {kind.value: gathered[kind] for kind in kinds}
     records = responder.versions.write(context.partition_key, values, code_versions(context))

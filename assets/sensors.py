@@ -15,6 +15,7 @@ from assets.partitions import incident_partitions
 from assets.resources import Responder
 from incident_pipeline.communication.speaker import Speaker, stands_in
 from incident_pipeline.communication.telling import report_failed_run
+from incident_pipeline.connectors.limits import limited_by
 from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, RUN_CONFIG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
 from incident_pipeline.knowledge_sources import sources_state
@@ -65,7 +66,8 @@ def polled_alerts(context: dg.SensorEvaluationContext, responder: Responder) -> 
     """Asks the alert sources that have a key; where each goes on is kept only once its alerts are stored."""
     application, now = responder.application, responder.now()
     try:
-        found = poll(application.scenario, context.cursor, now)
+        with limited_by(application.rates):
+            found = poll(application.scenario, context.cursor, now)
         accepted = application.inbox.accept(found.alerts, now) if found.alerts else 0
     finally:
         application.close()

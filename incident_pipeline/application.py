@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from incident_pipeline.models import EvidenceKind, Service
     from incident_pipeline.storage.inbox import Inbox
     from incident_pipeline.storage.incident_store import IncidentStore
+    from incident_pipeline.storage.rate_store import RateStore
     from kb import KnowledgeBase
 
 CONFIG_VARIABLE = "INCIDENT_PIPELINE_CONFIG"
@@ -156,6 +157,13 @@ class Application:
         from incident_pipeline.storage.circuit_store import CircuitStore
 
         return CircuitStore(self.inbox_location)
+
+    @cached_property
+    def rates(self) -> RateStore:
+        """How often each source may be asked, shared by all runs."""
+        from incident_pipeline.storage.rate_store import RateStore
+
+        return RateStore(self.data_dir / "inbox.sqlite")
 
     def close(self) -> None:
         """Let go of what was opened."""

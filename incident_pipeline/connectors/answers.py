@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from incident_pipeline.errors import PermanentSourceError, TransientSourceError
 from incident_pipeline.json_text import clean, loads
@@ -124,6 +124,18 @@ def usual_message(answer: Answer) -> str:
     return ""
 
 
+class Rate(NamedTuple):
+    """So many requests in so many seconds, as the vendor documents it."""
+
+    requests: int
+    seconds: float
+
+    @property
+    def at_once(self) -> int:
+        """How many turns a run takes in one go."""
+        return max(1, min(self.requests // 10, 10))
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How one vendor words failure."""
@@ -132,6 +144,8 @@ class Dialect:
     wait: Callable[[Answer, float], float | None] = retry_after
     """Seconds that the vendor asks to wait, given the answer and the time of day (seconds since 1970)."""
     message: Callable[[Answer], str] = usual_message
+    rate: Rate | None = None
+    """How often it may be asked, by all runs together; None: it does not say."""
     token_key: str = "token"  # noqa: S105  # the name of a key, not a token
     """The key of the configuration that holds the credentials, for sentences."""
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from incident_pipeline.connectors.answers import TRANSIENT, Answer, Dialect, number, retry_after, usual_message
+from incident_pipeline.connectors.answers import TRANSIENT, Answer, Dialect, Rate, number, retry_after, usual_message
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.github_rows import (
@@ -42,6 +42,8 @@ from incident_pipeline.moments import format_moment, parse_moment
 
 URL = "https://api.github.com"
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+RATE = Rate(900, 60)
+"""Of its secondary limit."""
 MAX_COMPARED = 2
 MAX_DETAILED = 40
 """Commits and deployments of one repository that are looked at closely, newest first."""
@@ -215,7 +217,7 @@ def build(settings: SourceSettings) -> GitHub:
         url,
         settings.connection,
         headers={**HEADERS, **bearer(settings.token)},
-        dialect=Dialect(transient=is_transient, wait=wait),
+        dialect=Dialect(transient=is_transient, wait=wait, rate=RATE),
         transport=settings.transport,
     )
     host = (urlsplit(url).hostname or "").casefold()

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from incident_pipeline.config import Connection
+from incident_pipeline.connectors import limits
 from incident_pipeline.connectors.answers import Answer, Dialect, RateLimitedError
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.observation import saw
@@ -156,7 +157,7 @@ class HttpClient:
         async for attempt in attempts:
             with attempt:
                 try:
-                    answer = await self._send(method, url, deadline, sending)
+                    answer = await self._in_turn(method, url, deadline, sending)
                 except TransientSourceError as error:
                     # what the source said counts for more than that time ran out while it was asked again
                     last = last if last is not None and deadline.passed else error
@@ -168,6 +169,18 @@ class HttpClient:
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
+
+    async def _in_turn(self, method: str, url: str, deadline: Deadline, sending: Mapping[str, Any]) -> Answer:
+        """Send when it is this run's turn; a pause that the source asks for is told to all runs."""
+        limiter = limits.current()
+        if limiter is None or deadline.passed:
+            return await self._send(method, url, deadline, sending)
+        await limiter.turn(self.source, self._dialect.rate, deadline)
+        try:
+            return await self._send(method, url, deadline, sending)
+        except RateLimitedError as error:
+            await limiter.told_to_wait(self.source, error.wait)
+            raise
 
     async def _send(self, method: str, url: str, deadline: Deadline, sending: Mapping[str, Any]) -> Answer:
         if deadline.passed:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from incident_pipeline.connectors.answers import Answer, Dialect, RefusedError, number, retry_after
+from incident_pipeline.connectors.answers import Answer, Dialect, Rate, RefusedError, number, retry_after
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
@@ -35,6 +35,7 @@ from incident_pipeline.moments import parse_moment
 
 URL = "https://api.pagerduty.com"
 HEADERS = {"Accept": "application/vnd.pagerduty+json;version=2", "Content-Type": "application/json"}
+RATE = Rate(960, 60)
 PAGE = 100
 MAX_DETAILED = 20
 """Incidents whose alerts are looked at for their severity."""
@@ -215,7 +216,7 @@ def build(settings: SourceSettings) -> PagerDuty:
         settings.url(URL),
         settings.connection,
         headers={**HEADERS, "Authorization": SecretStr(f"Token token={key}")},
-        dialect=Dialect(wait=_wait),
+        dialect=Dialect(wait=_wait, rate=RATE),
         transport=settings.transport,
     )
     return PagerDuty(client, settings.name)

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from incident_pipeline.connectors.answers import RateLimitedError
+from incident_pipeline.connectors.answers import Dialect, Rate, RateLimitedError
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
@@ -31,6 +31,8 @@ from incident_pipeline.moments import parse_moment
 
 URL = "https://slack.com/api"
 PAGE = 200
+RATE = Rate(50, 60)
+"""Of its tier 3, which reading a channel's history is of."""
 OVERLAP = timedelta(minutes=2)
 FIRST_POLL = timedelta(hours=1)
 MOST_SEARCHED = 5_000
@@ -306,6 +308,7 @@ def build(settings: SourceSettings) -> Slack:
         settings.url(URL),
         settings.connection,
         headers=bearer(settings.secret()),
+        dialect=Dialect(rate=RATE),
         transport=settings.transport,
     )
     return Slack(client, settings.keys.channel, settings.name)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from incident_pipeline.connectors.answers import RATE_LIMITED, TRANSIENT, Answer, Dialect, retry_after
+from incident_pipeline.connectors.answers import RATE_LIMITED, TRANSIENT, Answer, Dialect, Rate, retry_after
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
@@ -35,6 +35,7 @@ COMPONENT_STATUSES = ("operational", "degraded_performance", "partial_outage", "
 IMPACTS = ("none", "minor", "major", "critical")
 LONGEST_NAME = 255
 PAGE = 100
+RATE = Rate(60, 60)
 MARK = "incident_pipeline"
 
 
@@ -207,7 +208,7 @@ def build(settings: SourceSettings) -> Statuspage:
         settings.url(URL),
         settings.connection,
         headers=headers,
-        dialect=Dialect(transient=_is_transient, wait=_wait),
+        dialect=Dialect(transient=_is_transient, wait=_wait, rate=RATE),
         transport=settings.transport,
     )
     return Statuspage(client, page, settings.name)

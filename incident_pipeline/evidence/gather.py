@@ -14,6 +14,7 @@ from typing import Any
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.base import Question, Source
+from incident_pipeline.connectors.limits import Ledger, limited_by
 from incident_pipeline.connectors.registry import UnavailableSource
 from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.circuits import Circuits
@@ -91,9 +92,13 @@ def gather_now(
     *,
     catalogue: Sequence[Service] = (),
     circuits: Circuits | None = None,
+    rates: Ledger | None = None,
     clock: Clock = time.monotonic,
 ) -> dict[EvidenceKind, Gathered[Any]]:
-    """`gather` for callers that are not asynchronous; closes the sources at the end."""
+    """`gather` for callers that are not asynchronous; closes the sources at the end.
+
+    `rates` is how often all runs together may ask each source; None lets everybody ask.
+    """
 
     async def run() -> dict[EvidenceKind, Gathered[Any]]:
         try:
@@ -103,7 +108,8 @@ def gather_now(
         finally:
             await close(sources)
 
-    return asyncio.run(run())
+    with limited_by(rates):
+        return asyncio.run(run())
 
 
 async def close(sources: Sources) -> None:

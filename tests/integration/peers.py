@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 START_SECONDS = 30.0
+TOOLS = Path(__file__).resolve().parents[2] / ".tools"
+"""Where `tests/system_packages.sh` installs what Debian does not have."""
 
 
 def program(*names: str) -> str:
     """The path of the first of these programs, or a skipped test that says what is missing."""
-    found = next((path for name in names if (path := shutil.which(name))), None)
+    places = [None, *(str(TOOLS / place) for place in ("moto/bin", "npm/node_modules/.bin"))]
+    found = next((path for name in names for place in places if (path := shutil.which(name, path=place))), None)
     if found is None:
         pytest.skip(f"{names[0]} is not installed")
     return found
