@@ -6,12 +6,13 @@ from typing import Any
 import dagster as dg
 
 from assets.incident_asset import incident_asset
-from assets.presentation import runbook_table, similar_table
+from assets.presentation import health_facts, runbook_table, similar_table
 from assets.resources import Responder
 from assets.results import code_versions, result
 from incident_pipeline import memory
 from incident_pipeline.chronicle import with_record
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
+from incident_pipeline.knowledge_health import look
 from incident_pipeline.knowledge_sources import read_everything
 from incident_pipeline.models import (
     Diagnosis,
@@ -109,7 +110,12 @@ def knowledge_base_index(responder: Responder) -> dg.MaterializeResult[Any]:
     counts = Counter(document.kind for document in knowledge_base.documents)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(knowledge_base.version),
-        metadata={"version": knowledge_base.version, **counts},
+        metadata={
+            "version": knowledge_base.version,
+            **counts,
+            **knowledge_base.stats(),
+            **health_facts(look(responder.application)),
+        },
     )
 
 

@@ -12,6 +12,7 @@ from assets.results import METADATA_LIMIT, markdown
 from incident_pipeline.documents.escape import code
 from incident_pipeline.documents.escape import markdown as escape_markdown
 from incident_pipeline.documents.plot import plot_symptoms
+from incident_pipeline.knowledge_health import Health
 from incident_pipeline.models import (
     Alert,
     Diagnosis,
@@ -169,3 +170,24 @@ def _scalars(model: Model) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
     return escape_markdown(text[:TEXT_SHOWN]).replace("|", "\\|").replace("\n", " ")
+
+
+def health_facts(health: Health) -> Facts:
+    """What the knowledge base lacks and how good its answers are; numbers, so that they are drawn over time."""
+    lacks = health.coverage
+    facts: Facts = {
+        "services without a runbook": len(lacks.without_runbook),
+        "runbooks never matched": len(lacks.never_matched),
+        "stale commands": len(lacks.stale),
+        "without a runbook": table([{"service": service} for service in lacks.without_runbook]),
+        "never matched": table([{"runbook": runbook} for runbook in lacks.never_matched]),
+        "stale": table([stale._asdict() for stale in lacks.stale]),
+        "starter questions right at once": health.starter.recall[1],
+        "starter questions right among five": health.starter.recall[5],
+        "starter questions calibration error": health.starter.calibration_error,
+        "suggestions called useful": health.useful,
+        "suggestions rejected": health.rejected,
+    }
+    if health.judged is not None:
+        facts |= {"useful one first": health.judged.recall[1], "useful one among five": health.judged.recall[5]}
+    return facts

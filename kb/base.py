@@ -49,6 +49,7 @@ class KnowledgeBase:
         self._stamp: _STAMP = None
         self._contents = Contents()
         self._feedback: tuple[Feedback, ...] = ()
+        self._heeds_feedback = True
         self._searcher = Searcher(self._contents, self._embed)
 
     @classmethod
@@ -138,10 +139,16 @@ class KnowledgeBase:
             before: documents of this date or later are left out: what was not known yet.
         """
         self._refresh()
-        if not self._feedback:
+        if not self._feedback or not self._heeds_feedback:
             return self._searcher.search(text, kind, limit, since, before)
         found = self._searcher.search(text, kind, limit + _MORE_TO_REORDER, since, before)
         return adjusted(found, text, self._feedback)[:limit]
+
+    def without_feedback(self) -> KnowledgeBase:
+        """The same memory, answering as if nobody had said anything: what people said then tells how good it is."""
+        plain = KnowledgeBase(self.path, self.model, self._load())
+        plain._heeds_feedback = False
+        return plain
 
     def similar(
         self,

@@ -90,6 +90,11 @@ class Evaluation:
         }
 
 
+def starter_questions() -> Path:
+    """Questions about the starter corpus, as `read_queries` reads them; of some of them nothing there speaks."""
+    return Path(__file__).with_name("starter_questions.jsonl")
+
+
 def read_queries(path: Path) -> list[Query]:
     """Read JSON lines of {query, relevant}; gzipped where the name ends in `.gz`.
 
