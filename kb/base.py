@@ -50,7 +50,7 @@ class KnowledgeBase:
         self._contents = Contents()
         self._feedback: tuple[Feedback, ...] = ()
         self._heeds_feedback = True
-        self._searcher = Searcher(self._contents, self._embed)
+        self._made: Searcher | None = None
 
     @classmethod
     def open(cls, path: str | Path, model: str = DEFAULT_MODEL, embedder: Embedder | None = None) -> KnowledgeBase:
@@ -109,14 +109,17 @@ class KnowledgeBase:
         vectors = known_vectors(self._contents, needed, embedder)
         vectors.update(self._vectors([text for text in needed if text not in vectors], progress))
         with write_lock(self.path):
-            old = read(self.path)
-            wanted = change(old)
-            late = [p for p in new_passages(old, wanted.offered.values(), embedder) if p not in vectors]
-            vectors.update(self._vectors(late, None))
+            before = self._contents
+            self._refresh()
+            old = self._contents
+            if old is not before:  # somebody else wrote meanwhile
+                wanted = change(old)
+                late = [p for p in new_passages(old, wanted.offered.values(), embedder) if p not in vectors]
+                vectors.update(self._vectors(late, None))
             merged, added = merge(old, wanted, vectors, embedder)
             if merged is not old:
                 publish(self.path, merged)
-        self._refresh()
+                self._hold(merged)
         return added
 
     def search(
@@ -194,14 +197,25 @@ class KnowledgeBase:
     def close(self) -> None:
         """Let go of the memory that a search needs; the next search reads the file again."""
         self._contents = Contents()
-        self._searcher, self._stamp = Searcher(self._contents, self._embed), None
+        self._made, self._stamp = None, None
 
     def _refresh(self) -> None:
         stamp = _stamp(self.path)
         if stamp != self._stamp:
-            contents = read(self.path)
-            self._contents, self._searcher, self._stamp = contents, Searcher(contents, self._embed), stamp
-            self._feedback = tuple(Feedback(**one) for one in json.loads(contents.meta.get("feedback", "[]")))
+            self._hold(read(self.path), stamp)
+
+    def _hold(self, contents: Contents, stamp: _STAMP = None) -> None:
+        """Answer from these contents from now on; without a stamp, those that were just published."""
+        self._stamp = stamp or _stamp(self.path)
+        self._contents, self._made = contents, None
+        self._feedback = tuple(Feedback(**one) for one in json.loads(contents.meta.get("feedback", "[]")))
+
+    @property
+    def _searcher(self) -> Searcher:
+        """Made when something is asked: one who only adds needs none."""
+        if self._made is None:
+            self._made = Searcher(self._contents, self._embed)
+        return self._made
 
     def _load(self) -> Embedder | None:
         """The model, loaded at first use; None where it is not installed."""

@@ -7,7 +7,7 @@ Method: BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +103,16 @@ def _postings(
     )
 
 
+class Statistics(NamedTuple):
+    """What is known of all documents, where an index holds only some of them."""
+
+    documents: int
+    frequency: Mapping[str, int]
+    """Of a term, in how many documents it is."""
+    mean_length: float
+    mean_title_length: float
+
+
 class Query(NamedTuple):
     """A text as the index understands it."""
 
@@ -116,19 +126,31 @@ class Query(NamedTuple):
 
 
 class LexicalIndex:
-    """Scores documents for a query; immutable."""
+    """Scores documents for a query; immutable.
 
-    def __init__(self, index: TermIndex) -> None:
+    Args:
+        index: the terms of the documents that are scored.
+        statistics: of all documents, where those are more; else they are counted.
+    """
+
+    def __init__(self, index: TermIndex, statistics: Statistics | None = None) -> None:
         self._index = index
         self.size = len(index.document_starts) - 1
-        frequency = np.diff(index.term_starts)
-        in_use = frequency > 0  # terms of removed documents keep their number and are unknown to a query
+        here = np.diff(index.term_starts)
+        in_use = here > 0  # terms of removed documents keep their number and are unknown to a query
         self._numbers = {term: number for number, term in enumerate(index.terms) if in_use[number]}
-        self.rarity: FloatArray = np.log1p((self.size - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
-        idf = np.repeat(self.rarity, frequency)
+        everywhere = here
+        if statistics is not None:
+            known = (statistics.frequency.get(term, 0) for term in index.terms)
+            everywhere = np.maximum(here, np.fromiter(known, np.int64, len(index.terms)))
+        self._documents = max(self.size, statistics.documents if statistics else 0)
+        self._means = (statistics.mean_length, statistics.mean_title_length) if statistics else None
+        self.rarity: FloatArray = np.log1p((self._documents - everywhere + 0.5) / (everywhere + 0.5)).astype(np.float32)
+        idf = np.repeat(self.rarity, here)
         self._lengths = np.maximum(np.diff(index.document_starts) - 2, 1).astype(np.float32)
+        mean, mean_title = self._means or (None, None)
         self._impact = (
-            self._saturated(index.counts.astype(np.float32), self._lengths, _K1, _LENGTH, index.documents) * idf
+            self._saturated(index.counts.astype(np.float32), self._lengths, _K1, _LENGTH, index.documents, mean) * idf
         )
         self._title_idf = idf * index.in_title
         rows = index.documents
@@ -136,15 +158,22 @@ class LexicalIndex:
         self.title_mass: FloatArray = np.maximum(mass, np.float32(1e-6))
         title_lengths = np.bincount(rows, weights=index.in_title, minlength=self.size).astype(np.float32)
         ones = np.ones(len(rows), np.float32)
-        self._title_impact = self._title_idf * self._saturated(ones, title_lengths, _TITLE_K1, _TITLE_LENGTH, rows)
+        in_titles = self._saturated(ones, title_lengths, _TITLE_K1, _TITLE_LENGTH, rows, mean_title)
+        self._title_impact = self._title_idf * in_titles
 
     @staticmethod
     def _saturated(
-        counts: FloatArray, lengths: FloatArray, k1: float, length: float, rows: npt.NDArray[np.int32]
+        counts: FloatArray,
+        lengths: FloatArray,
+        k1: float,
+        length: float,
+        rows: npt.NDArray[np.int32],
+        mean: float | None,
     ) -> FloatArray:
         if not len(rows):
             return counts
-        normal = (1 - length + length * lengths / max(float(lengths.mean()), 1e-6)).astype(np.float32)
+        usual = float(lengths.mean()) if mean is None else mean
+        normal = (1 - length + length * lengths / max(usual, 1e-6)).astype(np.float32)
         share: FloatArray = (counts * (k1 + 1) / (counts + k1 * normal[rows])).astype(np.float32)
         return share
 
@@ -153,13 +182,13 @@ class LexicalIndex:
         sequence = np.array([self._numbers.get(term, -2) for term in text_terms], dtype=np.int64)
         numbers, counts = np.unique(sequence[sequence >= 0], return_counts=True)
         unknown = len({term for term in text_terms if term not in self._numbers})
-        mass = float(self.rarity[numbers].sum()) + unknown * 0.5 * float(np.log(2 * self.size + 2))
+        mass = float(self.rarity[numbers].sum()) + unknown * 0.5 * float(np.log(2 * self._documents + 2))
         return Query(numbers, (counts**0.75).astype(np.float32), sequence, max(mass, 1e-6))
 
     def idf(self, term: str) -> float:
         """How rare a term is; a term that no document has is as rare as can be."""
         number = self._numbers.get(term)
-        return float(np.log1p(2 * self.size + 1)) if number is None else float(self.rarity[number])
+        return float(np.log1p(2 * self._documents + 1)) if number is None else float(self.rarity[number])
 
     def scores(self, query: Query) -> tuple[FloatArray, FloatArray, FloatArray]:
         """For every document: BM25 of all its words, BM25 of its title, and the rarity of the title's words found."""
@@ -202,7 +231,8 @@ class LexicalIndex:
         cells = place[hits] * len(codes) + at[hits]
         counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
         titled = np.bincount(cells[parts[hits] == 0], minlength=shape[0] * shape[1]).reshape(shape) > 0
-        normal = _PAIR_K1 * (0.25 + 0.75 * self._lengths[rows] / float(self._lengths.mean()))
+        usual = self._means[0] if self._means else float(self._lengths.mean())
+        normal = _PAIR_K1 * (0.25 + 0.75 * self._lengths[rows] / usual)
         shares = weights / weights.sum()
         in_text = (counts / (counts + normal[:, None])) @ shares
         return in_text.astype(np.float32), (titled @ shares).astype(np.float32)

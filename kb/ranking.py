@@ -42,10 +42,9 @@ class Signals(NamedTuple):
     """Share of the query, by rarity, that the document has anywhere."""
 
 
-class Weights(NamedTuple):
-    """Of a ranking: one for each signal but the last; of a probability: of log-odds, the signals named, a constant."""
+class Chance(NamedTuple):
+    """A logistic regression: weights of log-odds and of signals, and a constant."""
 
-    rank: tuple[float, float, float, float, float, float, float]
     log_odds: float
     covered: float
     meaning: float
@@ -54,21 +53,35 @@ class Weights(NamedTuple):
     constant: float
 
 
+class Weights(NamedTuple):
+    """Of a ranking, one for each signal but the last; and of its probabilities."""
+
+    rank: tuple[float, float, float, float, float, float, float]
+    of_kind: Chance
+    """Where the question is known to be about this kind of document."""
+    of_any: Chance
+    """Where it may as well be about another kind; fitted with more questions about those."""
+
+
 RUNBOOKS = Weights(
-    rank=(3.34, 1.79, 6.92, -8.69, 9.79, 9.0, 10.42),
-    log_odds=0.783, covered=0.885, meaning=3.543, title_found=2.136, title_share=2.189, constant=-3.806,
+    rank=(3.34, 1.79, 6.92, -8.7, 9.79, 9.01, 10.42),
+    of_kind=Chance(log_odds=0.512, covered=0.868, meaning=4.288, title_found=2.411, title_share=2.193, constant=-4.23),
+    of_any=Chance(log_odds=0.46, covered=1.179, meaning=5.94, title_found=1.823, title_share=3.801, constant=-5.654),
 )  # fmt: skip
 RUNBOOKS_BY_WORDS = Weights(
-    rank=(5.37, 2.12, 7.18, -8.32, 9.44, 8.38, 0.0),
-    log_odds=0.749, covered=2.187, meaning=0.0, title_found=2.588, title_share=1.346, constant=-2.313,
+    rank=(5.37, 2.12, 7.18, -8.32, 9.44, 8.39, 0.0),
+    of_kind=Chance(log_odds=0.488, covered=2.728, meaning=0.0, title_found=3.252, title_share=0.711, constant=-2.601),
+    of_any=Chance(log_odds=0.466, covered=3.71, meaning=0.0, title_found=2.236, title_share=2.627, constant=-3.269),
 )  # fmt: skip
 REPORTS = Weights(
     rank=(10.55, 0.0, 0.0, 0.0, 0.0, 0.0, 10.33),
-    log_odds=1.077, covered=1.559, meaning=1.392, title_found=0.842, title_share=-0.37, constant=-1.764,
+    of_kind=Chance(log_odds=1.087, covered=1.266, meaning=1.044, title_found=-0.232, title_share=0.27, constant=-1.181),
+    of_any=Chance(log_odds=0.89, covered=3.614, meaning=3.439, title_found=2.086, title_share=-1.947, constant=-4.231),
 )  # fmt: skip
 REPORTS_BY_WORDS = Weights(
     rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    log_odds=1.045, covered=1.342, meaning=0.0, title_found=3.222, title_share=-0.748, constant=-1.15,
+    of_kind=Chance(log_odds=1.033, covered=0.53, meaning=0.0, title_found=2.321, title_share=-0.512, constant=-0.489),
+    of_any=Chance(log_odds=0.871, covered=3.637, meaning=0.0, title_found=5.577, title_share=-2.521, constant=-2.67),
 )  # fmt: skip
 
 
@@ -88,7 +101,7 @@ def utilities(signals: Signals, weights: Weights) -> FloatArray:
     return total.astype(np.float32)
 
 
-def probabilities(utility: FloatArray, signals: Signals, weights: Weights) -> FloatArray:
+def probabilities(utility: FloatArray, signals: Signals, chance: Chance) -> FloatArray:
     """The chance that each candidate is relevant.
 
     From its share among the candidates (does it stand out?) and from what it has of the query at all (does anything
@@ -99,12 +112,12 @@ def probabilities(utility: FloatArray, signals: Signals, weights: Weights) -> Fl
     shifted = np.exp(utility.astype(np.float64) - float(utility.max()))
     share = np.clip(shifted / shifted.sum(), _LEAST_SHARE, 1 - _LEAST_SHARE)
     logit = (
-        weights.log_odds * np.log(share / (1 - share))
-        + weights.covered * signals.covered
-        + weights.meaning * signals.meaning
-        + weights.title_found * signals.title_found
-        + weights.title_share * signals.title_share
-        + weights.constant
+        chance.log_odds * np.log(share / (1 - share))
+        + chance.covered * signals.covered
+        + chance.meaning * signals.meaning
+        + chance.title_found * signals.title_found
+        + chance.title_share * signals.title_share
+        + chance.constant
     )
     chances: FloatArray = (1 / (1 + np.exp(-logit))).astype(np.float32)
     return chances

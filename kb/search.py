@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kb.documents import SearchResult
 from kb.explain import as_written, excerpt, reasons
-from kb.lexical import LexicalIndex, Query
+from kb.lexical import LexicalIndex, Query, Statistics
 from kb.ranking import Signals, probabilities, utilities, weights_for
 from kb.store import Contents
 from kb.tokens import terms
@@ -58,16 +58,22 @@ class Searcher:
     Args:
         contents: the version.
         embed: makes the unit vector of a text, or None where there is no model; called only where there are vectors.
+        statistics: of all documents, where the contents are only those that may fit.
     """
 
-    def __init__(self, contents: Contents, embed: Callable[[str], FloatArray | None]) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        embed: Callable[[str], FloatArray | None],
+        statistics: Statistics | None = None,
+    ) -> None:
         self._documents = contents.documents
         self._chunks = contents.chunks
         self._embed = embed
         rows = np.fromiter((chunk.document_row for chunk in contents.chunks), np.int64, len(contents.chunks))
         self._chunk_starts = np.searchsorted(rows, np.arange(len(contents.documents) + 1))
         if contents.index is not None:
-            self._lexical = LexicalIndex(contents.index)
+            self._lexical = LexicalIndex(contents.index, statistics)
         self._vectors = None if contents.vectors is None else VectorIndex(contents.vectors, self._chunk_starts)
         self._kinds = np.array([document.kind for document in contents.documents])
 
@@ -82,11 +88,12 @@ class Searcher:
         query, query_set = self._lexical.query(query_terms), set(query_terms)
         scores = self._scores(query, text)
         allowed = self._allowed(since, before)
+        groups = {group: allowed & self._of_kind(kind, group) for group in ("runbook", "other")}
+        is_any = all(inside.any() for inside in groups.values())
         found: list[_Found] = []
-        for group in ("runbook", "other"):
-            inside = allowed & self._of_kind(kind, group)
+        for group, inside in groups.items():
             if inside.any():
-                found.extend(self._ranked(query, scores, inside, group, limit))
+                found.extend(self._ranked(query, scores, inside, group, limit, is_any))
         found.sort(key=lambda item: -item.probability)
         written = {term: word for term, word in as_written(text).items() if term in query_set}
         return [self._result(item, query, written, scores) for item in found[:limit]]
@@ -122,7 +129,7 @@ class Searcher:
         return _Scores(words, title, held, meaning, chunk_meaning)
 
     def _ranked(
-        self, query: Query, scores: _Scores, inside: npt.NDArray[np.bool_], kind: str, limit: int
+        self, query: Query, scores: _Scores, inside: npt.NDArray[np.bool_], kind: str, limit: int, is_any: bool
     ) -> list[_Found]:
         rows = self._candidates(query, scores, np.nonzero(inside)[0], limit)
         if not len(rows):
@@ -130,7 +137,7 @@ class Searcher:
         signals = self._signals(query, scores, rows)
         weights = weights_for(kind, with_vectors=scores.chunk_meaning is not None)
         utility = utilities(signals, weights)
-        chances = probabilities(utility, signals, weights)
+        chances = probabilities(utility, signals, weights.of_any if is_any else weights.of_kind)
         order = np.argsort(-utility, kind="stable")
         chances = np.minimum.accumulate(chances[order])
         return [

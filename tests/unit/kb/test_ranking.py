@@ -80,8 +80,9 @@ SHARES = st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8)
 def test_probabilities_are_probabilities(rows: list[list[float]], kind: str, with_vectors: bool) -> None:
     signals = Signals(*np.array(rows, dtype=np.float32).T)
     weights = weights_for(kind, with_vectors)
-    found = probabilities(utilities(signals, weights), signals, weights)
-    assert ((found >= 0) & (found <= 1)).all()
+    for chance in (weights.of_kind, weights.of_any):
+        found = probabilities(utilities(signals, weights), signals, chance)
+        assert ((found >= 0) & (found <= 1)).all()
 
 
 def test_an_alert_about_something_else_is_not_answered_with_confidence(tmp_path: Path) -> None:
