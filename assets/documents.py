@@ -74,7 +74,8 @@ def status_update(
         responder.versions.evidence(incident.incident_id),
         symptoms,
         diagnosis,
-        remediation,
+        # nobody can have decided on anything before the first update
+        with_record(application, incident.incident_id, remediation) if incident.diagnosed_at else remediation,
         timeline,
         as_of=responder.clock,
         templates=application.templates,

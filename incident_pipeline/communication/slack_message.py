@@ -159,7 +159,8 @@ def _to_be_decided(actions: Sequence[RemediationAction]) -> list[RemediationActi
 
 def _proposal(known: Known, action: RemediationAction) -> list[Block]:
     digest = action_hash(action)
-    text = f"🔧 **{markdown(action.title, 150)}** (risk {action.risk.value})"
+    by_hand = ", by hand" if action.call is None else ""
+    text = f"🔧 **{markdown(action.title, 150)}** (risk {action.risk.value}{by_hand})"
     if action.command:
         text += f"\n{code(action.command, 400)}"
     if known.dry_runs.get(digest):

@@ -18,6 +18,7 @@ from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at, summary_text
 from incident_pipeline.documents.wording import clock, deployment_text, elapsed, kind_name, listed, percent
 from incident_pipeline.models import (
+    ActionState,
     ActionType,
     Diagnosis,
     Evidence,
@@ -41,6 +42,17 @@ _SAID = frozenset({"told", "diagnosis_changed"})
 _FILE_NAME = re.compile(r" \(no [\w.]+\)$")
 """Which file of a folder is absent interests nobody who reads that the kind of evidence is."""
 _CAUSE_LIMIT = 200
+_POSSIBLE = "🔧 Possible:"
+_DECIDED = {
+    ActionState.APPROVED: "👍 Approved:",
+    ActionState.REJECTED: "👎 Rejected:",
+    ActionState.EXECUTING: "⏳ Being carried out:",
+    ActionState.DONE: "✅ Done:",
+    ActionState.FAILED: "❌ Failed:",
+    ActionState.UNKNOWN: "❓ Perhaps done:",
+    ActionState.UNDONE: "↩️ Undone:",
+}
+"""What was decided on is no proposal any more."""
 _TITLE_LIMIT = 150
 
 
@@ -140,13 +152,13 @@ def _actions(actions: Sequence[RemediationAction], diagnosis: Diagnosis) -> Iter
     talk = [action for action in actions if action.type is ActionType.COMMUNICATE]
     deeds = [action for action in actions if action.type is not ActionType.COMMUNICATE]
     for index, action in enumerate(deeds[: max(_MOST_ACTIONS - len(talk), 1)]):
-        mark = (
-            "⚡ **Recommended**:" if index == 0 and recommends else "🔧 Alternative:" if recommends else "🔧 Possible:"
-        )
+        beside = "🔧 Alternative:" if recommends else _POSSIBLE
+        proposed = "⚡ **Recommended**:" if index == 0 and recommends else beside
+        mark = _DECIDED.get(action.state, proposed)
         missing = f" (to be found out: {markdown(action.missing, 120)})" if action.missing else ""
         yield {"mark": mark, "title": _title(action) + missing}
     if not deeds and primary is not None and primary.suggested_actions:
-        yield {"mark": "🔧 Possible:", "title": markdown(primary.suggested_actions[0], _TITLE_LIMIT)}
+        yield {"mark": _POSSIBLE, "title": markdown(primary.suggested_actions[0], _TITLE_LIMIT)}
     for action in talk:
         yield {"mark": "📞", "title": _title(action)}
     if not actions:

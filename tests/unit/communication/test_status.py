@@ -16,6 +16,7 @@ from incident_pipeline.config import Scenario
 from incident_pipeline.documents.timeline import build_timeline
 from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.models import (
+    ActionState,
     ActionType,
     Category,
     Diagnosis,
@@ -29,6 +30,7 @@ from incident_pipeline.models import (
     RemediationAction,
     Risk,
     Symptoms,
+    Timeline,
 )
 from incident_pipeline.remediation.plan import plan_remediation
 from tests.shared_data import shared_path
@@ -263,3 +265,22 @@ def test_only_what_is_likely_enough_is_recommended_first() -> None:
     weak = scenes.hypothesis(category=Category.CODE_BUG, confidence=0.31)
 
     assert "⚡ **Recommended**" in write(diagnosis=scenes.diagnosis(weak))
+
+
+def test_what_was_decided_on_is_no_proposal_any_more() -> None:
+    incident, evidence, diagnosis = scenes.incident(), scenes.full_evidence(), scenes.diagnosis()
+    plan = plan_remediation(incident, evidence, diagnosis, (), Scenario())
+    done = plan.actions[0].model_copy(update={"state": ActionState.DONE})
+    plan = plan.model_copy(update={"actions": (done, *plan.actions[1:])})
+    text = status_update(
+        incident,
+        evidence,
+        scenes.symptoms(),
+        diagnosis,
+        plan,
+        Timeline(),
+        as_of=scenes.at(15, 0),
+        templates=None,
+    ).markdown
+    assert "1. ✅ Done: Rollback to previous version (v2.3.4)\n" in text
+    assert "2. 🔧 Alternative: Hot-fix" in text

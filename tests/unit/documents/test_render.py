@@ -91,3 +91,58 @@ def test_values_are_never_templates(folder: Path) -> None:
     write(folder, "{{ name }}")
 
     assert render("note.md.j2", {"name": "{{ 7*7 }}{% raw %}"}, folder) == "{{ 7*7 }}{% raw %}"
+
+
+SECRET = "s3cret-in-a-file"  # noqa: S105 - a test's
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% include '.env' %}",
+        "{% include 'key.pem' %}",
+        "{% import '.env' as e %}{{ e }}",
+        "{% extends '../.env' %}",
+        "{{ self.__init__.__globals__ }}",
+        "{{ lipsum.__globals__['os'].environ }}",
+        "{{ namespace.__init__.__globals__ }}",
+        "{{ joiner.__init__.__globals__['os'] }}",
+        "{{ name.format.__self__.__class__ }}",
+        "{{ '{0.__class__.__init__.__globals__}'.format(name) }}",
+        "{{ '%s' | format(name.__class__.__base__.__subclasses__()) }}",
+        "{{ ''.__class__.__base__.__subclasses__() }}",
+        "{{ (name | attr('__class__')).__mro__ }}",
+        "{{ config }}",
+        "{{ environ['HOME'] }}",
+        "{{ open('.env').read() }}",
+        "{% for _ in range(10 ** 9) %}x{% endfor %}",
+        "{% set lines.x = 1 %}",
+    ],
+)
+def test_a_template_that_reads_secrets_fails(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", SECRET)
+    write(folder, text)
+    for place in (folder, folder.parent):
+        (place / ".env").write_text(f"SOME_TOKEN={SECRET}", encoding="utf-8")
+        (place / "key.pem").write_text(SECRET, encoding="utf-8")
+
+    with pytest.raises(ConfigurationError) as caught:
+        render("note.md.j2", {"name": "x", "lines": ["a"]}, folder)
+
+    assert SECRET not in str(caught.value)
+
+
+def test_what_is_printed_is_escaped_by_its_target(folder: Path) -> None:
+    write(folder, "{{ name }}")
+    (folder / "note.html.j2").write_text("{{ name }}", encoding="utf-8")
+
+    assert render("note.html.j2", {"name": "<b>&"}, folder) == "&lt;b&gt;&amp;"
+    assert render("note.md.j2", {"name": "<b>&"}, folder) == "<b>&"  # escape.py has seen to it
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGED_TEMPLATES.glob("*.j2")), ids=lambda path: path.name)
+def test_every_template_can_be_replaced(folder: Path, path: Path) -> None:
+    folder.mkdir()
+    (folder / path.name).write_text("mine", encoding="utf-8")
+
+    assert render(path.name, {}, folder) == "mine"
