@@ -13,7 +13,14 @@ from incident_pipeline.models import IncidentStatus
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.due import NOTHING_DUE
 from incident_pipeline.storage.inbox_base import SYSTEM, incident_row, note
-from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alert_keys, alerts, claims, incidents, tracks
+from incident_pipeline.storage.inbox_schema import (
+    IS_LIVE,
+    alert_keys,
+    alerts,
+    claims,
+    incidents,
+    tracks,
+)
 
 
 def absorb(
@@ -24,7 +31,7 @@ def absorb(
     for table in (alerts, alert_keys):
         connection.execute(table.update().where(table.c.incident_id == gone).values(incident_id=kept))
     _move_tracks(connection, gone, kept)
-    live = (claims.c.incident_id == gone) & claims.c.state.in_(LIVE_CLAIM_STATES)
+    live = (claims.c.incident_id == gone) & IS_LIVE
     connection.execute(claims.update().where(live).values(state="superseded", finished_at=now))
     values: dict[str, Any] = {
         "severity": min(old["severity"], new["severity"]),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from incident_pipeline.storage.due import CLOSE_OUT, RESPOND, is_first
 from incident_pipeline.storage.inbox_base import Row
-from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alerts, claims, incidents
+from incident_pipeline.storage.inbox_schema import IS_LIVE, alerts, claims, incidents
 
 REPEATED_PER_MINUTE = 6
 """Repeated diagnoses of all incidents together; first ones are never held back by this."""
@@ -27,9 +27,7 @@ AGING_SECONDS = 10.0
 
 def due_now(at: float) -> sa.Select[Any]:
     """Incidents whose work is due, that nobody has claimed and that no mute keeps quiet."""
-    live = sa.select(claims.c.claim_id).where(
-        claims.c.incident_id == incidents.c.incident_id, claims.c.state.in_(LIVE_CLAIM_STATES)
-    )
+    live = sa.select(claims.c.claim_id).where(claims.c.incident_id == incidents.c.incident_id, IS_LIVE)
     audible = incidents.c.muted_until.is_(None) | (incidents.c.muted_until <= at)
     # a replayed incident is run by whoever replays it
     real = incidents.c.replayed_from.is_(None)

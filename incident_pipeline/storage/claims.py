@@ -18,7 +18,7 @@ from incident_pipeline.storage.claim_choice import due_now, most_urgent
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.due import CLOSE_OUT, NOTHING_DUE, RESPOND, change, due, is_first, over
 from incident_pipeline.storage.inbox_base import ENDED, InboxBase, Row, count, incident_row, moment_of, note, stamp
-from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, claims, runs
+from incident_pipeline.storage.inbox_schema import IS_LIVE, LIVE_CLAIM_STATES, claims, runs
 
 MAX_FAILURES = 5
 """Failed runs in a row after which an incident is given up, visibly."""
@@ -49,7 +49,7 @@ class Claims(InboxBase):
             if connection.execute(due_now(at).limit(1)).first() is None:
                 return []
         with self._database.write() as connection:
-            live = claims.c.state.in_(LIVE_CLAIM_STATES) & (claims.c.lease_until > at)
+            live = IS_LIVE & (claims.c.lease_until > at)
             free = limit - connection.execute(sa.select(sa.func.count()).select_from(claims).where(live)).scalar_one()
             chosen = most_urgent(connection, at, free) if free > 0 else []
             return [_take(connection, row, at, lease) for row in chosen]
@@ -100,13 +100,13 @@ class Claims(InboxBase):
 
     def expired(self, now: datetime) -> list[Claim]:
         """Claims whose lease ran out; each blocks its incident until it is finished or released."""
-        query = claims.select().where(claims.c.state.in_(LIVE_CLAIM_STATES), claims.c.lease_until <= stamp(now))
+        query = claims.select().where(IS_LIVE, claims.c.lease_until <= stamp(now))
         with self._database.read() as connection:
             return [_claim(row) for row in connection.execute(query.order_by(claims.c.claimed_at)).mappings()]
 
     def live_claims(self) -> list[Claim]:
         """Claims that are neither finished nor released, whatever their lease says."""
-        query = claims.select().where(claims.c.state.in_(LIVE_CLAIM_STATES)).order_by(claims.c.claimed_at)
+        query = claims.select().where(IS_LIVE).order_by(claims.c.claimed_at)
         with self._database.read() as connection:
             return [_claim(row) for row in connection.execute(query).mappings()]
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from incident_pipeline.models import IncidentStatus, Severity
 from incident_pipeline.storage.action_schema import LIVE_EXECUTION_STATES, executions
 from incident_pipeline.storage.inbox_base import ENDED, InboxBase, batches, note, stamp
-from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, claims, incidents, metadata
+from incident_pipeline.storage.inbox_schema import IS_LIVE, claims, incidents, metadata
 
 OVER = (*ENDED, IncidentStatus.MERGED.value)
 
@@ -32,7 +32,7 @@ class Retention(InboxBase):
             for severity, moment in before.items()
             if moment is not None
         ]
-        live = sa.select(claims.c.incident_id).where(claims.c.state.in_(LIVE_CLAIM_STATES))
+        live = sa.select(claims.c.incident_id).where(IS_LIVE)
         acting = sa.select(executions.c.incident_id).where(executions.c.state.in_(LIVE_EXECUTION_STATES))
         # what is due for a replayed incident is due to whoever replays it
         nothing_due = incidents.c.due_at.is_(None) | incidents.c.replayed_from.is_not(None)
