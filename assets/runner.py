@@ -194,8 +194,12 @@ def warm_up() -> None:
     import assets.definitions
     import incident_pipeline.evidence.gather
     from incident_pipeline.connectors.http import load_libraries
+    from kb.embedding import load_minilm
+    from kb.errors import ModelError
 
     load_libraries()
+    with contextlib.suppress(ModelError):  # a run that needs the model will say so
+        load_minilm()
     _ = (api, assets.definitions, incident_pipeline.evidence.gather, matplotlib.figure)
 
 

@@ -116,8 +116,11 @@ def configured(settings: KnowledgeBaseSettings) -> list[Path]:
 
 
 def sources_state(settings: KnowledgeBaseSettings) -> str:
-    """What changes whenever a file of the configured sources does; cheap enough to be asked every minute."""
-    digest = hashlib.sha256()
+    """What changes whenever a file of the configured sources does, or the model; cheap enough for every minute.
+
+    So another model re-embeds in the background; searches use the old vectors until the new ones are there.
+    """
+    digest = hashlib.sha256(f"{settings.model}\0{settings.backend}\n".encode())
     for source in configured(settings):
         for file in _files(source):
             try:

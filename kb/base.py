@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kb.documents import Document, SearchResult
 from kb.embedding import DEFAULT_MODEL, Embedder, load_embedder
+from kb.errors import ModelError
 from kb.learning import Feedback, adjusted
 from kb.merging import Added, Change, changed_documents, checked, is_same_model, known_vectors, merge, new_passages
 from kb.redaction import redact_value
@@ -45,7 +46,8 @@ class KnowledgeBase:
         self.model = embedder.name if embedder else model
         self._embedder = embedder
         self._looked_for_model = embedder is not None
-        self._asked: dict[str, FloatArray] = {}
+        self._asked: dict[tuple[str, str], FloatArray] = {}
+        self._former: Embedder | None = None
         self._stamp: _STAMP = None
         self._contents = Contents()
         self._feedback: tuple[Feedback, ...] = ()
@@ -186,7 +188,7 @@ class KnowledgeBase:
         self._refresh()
         found = self._contents.vectors
         vectors = 0 if found is None else int((found != 0).any(axis=1).sum())
-        usable = found is None or self._load() is not None
+        usable = found is None or self._load_stored() is not None
         method = self._searcher.method if usable else "words (BM25); the embedding model is not installed"
         return {"chunks": len(self._contents.chunks), "vectors": vectors, "method": method}
 
@@ -225,17 +227,29 @@ class KnowledgeBase:
         return self._embedder
 
     def _embed(self, text: str) -> FloatArray | None:
-        embedder = self._load()
-        if embedder is None or self._contents.meta.get("model") != embedder.name:
+        embedder = self._load_stored()
+        if embedder is None:
             return None
-        known = self._asked.get(text)
+        known = self._asked.get((embedder.name, text))
         if known is not None:
             return known
         vector: FloatArray = embedder.embed([text])[0]
         if len(self._asked) >= _MOST_ASKED:
             self._asked.clear()
-        self._asked[text] = vector
+        self._asked[embedder.name, text] = vector
         return vector
+
+    def _load_stored(self) -> Embedder | None:
+        """The model of the stored vectors: until all are made anew with another one, searches go on with the old."""
+        stored, embedder = self._contents.meta.get("model"), self._load()
+        if self.model == "none" or stored is None or (embedder is not None and embedder.name == stored):
+            return embedder if stored is not None else None
+        if self._former is None or self._former.name != stored:
+            try:
+                self._former = load_embedder(stored, self._contents.meta.get("weights"))
+            except ModelError:
+                return None
+        return self._former
 
     def _vectors(self, passages: Sequence[str], progress: Callable[[int, int], None] | None) -> dict[str, FloatArray]:
         """The vectors of some texts; short ones first, so that texts of one length are together."""

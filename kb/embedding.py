@@ -165,9 +165,16 @@ def load_minilm(trusted_stamp: str | None = None) -> MiniLM | None:
     folder = model_folder()
     if folder is None or importlib.util.find_spec("tokenizers") is None:
         return None
-    if trusted_stamp != weights_stamp(folder):
-        check_weights(folder)
-    return MiniLM(folder)
+    stamp = weights_stamp(folder)
+    if stamp not in _loaded:
+        if trusted_stamp != stamp:
+            check_weights(folder)
+        _loaded[stamp] = MiniLM(folder)
+    return _loaded[stamp]
+
+
+_loaded: dict[str, MiniLM] = {}
+"""One for each file of weights: a process that is forked from one that loaded it has it, too."""
 
 
 class SentenceTransformersModel:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from kb.documents import Document
-from kb.tokens import terms, words
+from kb.tokens import terms, word_terms, words
 
 _SNIPPET_LENGTH = 240
 _WORDS_SHOWN, _LONGEST_SHOWN = 4, 40
@@ -73,4 +73,4 @@ def excerpt(text: str, query: set[str], length: int = _SNIPPET_LENGTH) -> str:
 @lru_cache(maxsize=65_536)
 def _terms_of(word: str) -> frozenset[str]:
     """Snippets ask for the same words again and again."""
-    return frozenset(terms(word))
+    return frozenset(word_terms(word))

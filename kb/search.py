@@ -18,7 +18,7 @@ from kb.explain import as_written, excerpt, reasons
 from kb.lexical import LexicalIndex, Query, Statistics
 from kb.ranking import Signals, probabilities, utilities, weights_for
 from kb.store import Contents
-from kb.tokens import terms
+from kb.tokens import terms, word_terms
 from kb.vectors import VectorIndex
 
 FloatArray = npt.NDArray[np.float32]
@@ -198,7 +198,7 @@ class Searcher:
         mass = sum(self._lexical.idf(term) for term in query)
 
         def value(at: int) -> float:
-            held = sum(self._lexical.idf(term) for term in set(terms(self._chunks[at].text)) & query)
+            held = sum(self._lexical.idf(term) for term in query.intersection(word_terms(self._chunks[at].text)))
             return held / mass + (0.5 * float(chunk_meaning[at]) if chunk_meaning is not None else 0.0)
 
         places: Sequence[int] = range(start, end)
