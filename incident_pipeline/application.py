@@ -116,7 +116,9 @@ class Application:
         """Runbooks and postmortems."""
         from kb import KnowledgeBase
 
-        return KnowledgeBase.open(self.data_dir / "knowledge_base.duckdb", model=self.scenario.knowledge_base.model)
+        settings = self.scenario.knowledge_base
+        place = self.data_dir / "knowledge_base.duckdb" if settings.backend == "embedded" else settings.backend
+        return KnowledgeBase.open(place, model=settings.model)
 
     @cached_property
     def catalogue(self) -> tuple[Service, ...]:

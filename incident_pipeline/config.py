@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -574,8 +574,8 @@ class KnowledgeBaseSettings(Section):
     """Folders or files beside the starter corpus."""
     model: str = "all-MiniLM-L6-v2"
     """The model that turns text into vectors."""
-    backend: Literal["embedded"] = "embedded"
-    """Where the index lives."""
+    backend: Annotated[str, Field(pattern=r"^(?:embedded|lancedb(?:\+\w+)?://\S+)$")] = "embedded"
+    """Where the index lives: a file below `data_dir`, or `lancedb:///srv/kb`, `lancedb+s3://bucket/kb`."""
 
 
 class Scenario(Section):

@@ -59,14 +59,20 @@ class KnowledgeBase:
         """Open a knowledge base; the file appears with the first `add`.
 
         Args:
-            path: the file.
+            path: the file, or a URL of an engine: `lancedb:///srv/kb`, `lancedb+s3://bucket/kb`.
             model: the embedding model's name; "none" searches by words alone, which is also what happens where the
                 model is not installed.
             embedder: used in place of the named model.
 
         Raises:
             DamagedIndexError: the file is there and cannot be read.
+            KnowledgeBaseError: the engine's package is not installed.
         """
+        if str(path).startswith("lancedb"):
+            from kb.lance import SCHEMES, LanceKnowledgeBase
+
+            if str(path).startswith(SCHEMES):
+                return LanceKnowledgeBase(str(path), model, embedder)
         opened = cls(Path(path), model, embedder)
         opened._refresh()
         return opened

@@ -1,0 +1,69 @@
+"""The knowledge base in LanceDB: the same answers as the one file gives, from the real engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kb import Document, Feedback, IncidentSignature, KnowledgeBase, starter_documents
+
+pytest.importorskip("lancedb", reason="the extra `lancedb` is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+QUESTIONS = (
+    "checkout pods restart again and again, CrashLoopBackOff",
+    "FATAL: sorry, too many clients already",
+    "x509: certificate has expired or is not yet valid",
+    "consumer group falls behind, lag grows on all partitions",
+)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[KnowledgeBase, KnowledgeBase]:
+    folder = tmp_path_factory.mktemp("lance")
+    file = KnowledgeBase.open(folder / "kb.duckdb")
+    engine = KnowledgeBase.open(f"lancedb://{folder}/kb")
+    for kb in (file, engine):
+        assert kb.add(starter_documents()).new > 60
+    return file, engine
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("kind", ["runbook", None])
+def test_both_give_the_same_answers(both: tuple[KnowledgeBase, KnowledgeBase], question: str, kind: str | None) -> None:
+    file, engine = (kb.search(question, kind=kind, limit=3) for kb in both)
+    assert [result.id for result in engine][:1] == [result.id for result in file][:1]
+    assert engine[0].probability == pytest.approx(file[0].probability, abs=0.02)
+    assert len(engine[0].why) == len(file[0].why)
+
+
+def test_adding_changing_and_removing(tmp_path: Path) -> None:
+    url = f"lancedb://{tmp_path}/kb"
+    kb = KnowledgeBase.open(url, model="none")
+    assert kb.search("anything") == []
+    note = Document(
+        "it's; DROP", "note", "A note", "about quorum", date=datetime(2026, 3, 1, tzinfo=UTC), labels=("x",)
+    )
+    other = Document("b", "runbook", "Broker lag", "The queue grows.")
+    assert (kb.add([note, other]).new, kb.add([note, other]).unchanged) == (2, 2)
+    assert kb.get("it's; DROP") == note
+    changed = kb.add([replace(note, text="about brokers")], signatures=[IncidentSignature("INC-1", "t")])
+    assert (changed.new, changed.changed) == (0, 1)
+    again = KnowledgeBase.open(url, model="none")
+    assert [s.incident_id for s in again.signatures] == ["INC-1"]
+    assert again.search("quorum") == []
+    assert {result.id for result in again.search("brokers")} == {"it's; DROP", "b"}
+    assert again.add(remove=["b"]).removed == 1
+    assert {document.id for document in kb.documents} == {"it's; DROP"}
+
+
+def test_feedback_moves_answers(tmp_path: Path) -> None:
+    kb = KnowledgeBase.open(f"lancedb://{tmp_path}/kb", model="none")
+    kb.add([Document(name, "runbook", "Broker lag", f"The queue grows {name}.") for name in ("one", "two", "three")])
+    best = kb.search("broker lag")[0].id
+    kb.add(feedback=[Feedback(best, "broker lag", False)])
+    assert kb.search("broker lag")[0].id != best
+    assert kb.without_feedback().search("broker lag")[0].id == best
