@@ -521,6 +521,24 @@ class InvolvedObject(Model):
     name: str
 
 
+class ObjectEdit(Model):
+    """One field of an object, and what it should be."""
+
+    path: tuple[str | int, ...]
+    """Keys and list positions from the object's top."""
+    to: Any = None
+    """None takes the field away."""
+
+
+class ObjectChange(Model):
+    """What one object of a cluster would have to say instead."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+    edits: tuple[ObjectEdit, ...] = ()
+
+
 class Hypothesis(Model):
     """One possible cause."""
 
@@ -534,6 +552,8 @@ class Hypothesis(Model):
     caused_by: CausedBy = CausedBy(kind="none")
     mechanism: str | None = None
     object: InvolvedObject | None = None
+    change: ObjectChange | None = None
+    """What would put it right, where an object of the cluster has to say something else."""
     approach: str
     disproved_by: str = ""
     """One line: what would show that this is wrong."""
@@ -695,6 +715,8 @@ class RemediationAction(Model):
     check: SeriesCheck | None = None
     undo_of: str | None = None
     """The action that this one takes back."""
+    diff: str = ""
+    """What would change in an object of the cluster, as a unified diff."""
 
 
 class CommunicationStep(Model):

@@ -17,7 +17,7 @@ from incident_pipeline.diagnosis.kubernetes.cluster import cluster_of
 from incident_pipeline.diagnosis.kubernetes.families import FAMILIES
 from incident_pipeline.diagnosis.kubernetes.findings import Finding
 from incident_pipeline.diagnosis.sentences import clock, plural
-from incident_pipeline.models import CausedBy, Evidence, Hypothesis, Incident, Symptoms
+from incident_pipeline.models import CausedBy, Evidence, Hypothesis, Incident, ObjectChange, ObjectEdit, Symptoms
 
 APPROACH = "cluster_state"
 _MAX = 4
@@ -59,6 +59,14 @@ _LOOKED_AT = (
 )
 
 
+def _change(finding: Finding) -> ObjectChange | None:
+    repair = finding.repair
+    if repair is None:
+        return None
+    edits = tuple(ObjectEdit(path=edit.path, to=edit.to) for edit in repair.edits)
+    return ObjectChange(kind=repair.kind, name=repair.name, namespace=repair.namespace, edits=edits)
+
+
 def _hypothesis(finding: Finding) -> Hypothesis:
     about = MECHANISMS[finding.mechanism]
     named = finding.object.name
@@ -77,6 +85,7 @@ def _hypothesis(finding: Finding) -> Hypothesis:
         caused_by=CausedBy(kind="object", id=f"{finding.object.kind}/{named}"),
         mechanism=finding.mechanism,
         object=finding.object,
+        change=_change(finding),
         approach=APPROACH,
         disproved_by="the same objects stood like this before the onset, and all was well",
     )

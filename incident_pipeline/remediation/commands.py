@@ -45,5 +45,18 @@ def revert_commit(sha: str) -> str | None:
     return shlex.join(["git", "revert", "--no-edit", sha]) if is_sha(sha) else None
 
 
+def patch(kind: str, name: str, namespace: str | None, steps: str) -> str | None:
+    """Change an object of a cluster by a JSON patch; None where a name cannot be used in a command."""
+    if not kind.isalpha() or not is_workload_name(name) or not (namespace is None or is_workload_name(namespace)):
+        return None
+    place = ["-n", namespace] if namespace else []
+    return _kubectl("patch", kind.lower(), name, *place, "--type=json", "-p", steps)
+
+
+def drain(node: str) -> str | None:
+    """Move the pods of a node to others; it takes no new ones until it is uncordoned."""
+    return _kubectl("drain", node, "--ignore-daemonsets") if is_workload_name(node) else None
+
+
 def _kubectl(*arguments: str) -> str:
     return shlex.join(["kubectl", *arguments])

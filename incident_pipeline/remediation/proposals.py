@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from incident_pipeline.models import ActionType, Category, Evidence, Hypothesis, RemediationAction
 from incident_pipeline.remediation import change_actions as changes
 from incident_pipeline.remediation import state_actions as states
+from incident_pipeline.remediation.cluster_changes import cluster_answers
 
 WORTH_RECOMMENDING = 0.3
 """Where no cause is this likely, none is named as the cause and no action is recommended before others."""
@@ -30,7 +31,9 @@ def proposals_for(hypothesis: Hypothesis, evidence: Evidence, own: frozenset[str
         own: the incident's services; another one's action names it.
     """
     blamed = hypothesis.caused_by
-    if blamed.kind == "flag":
+    if blamed.kind == "object":
+        yield from cluster_answers(hypothesis, evidence)
+    elif blamed.kind == "flag":
         yield changes.disable_flag(hypothesis, changes.flag_named(evidence, blamed.id))
     elif blamed.kind == "change":
         yield from _answers_to_commit(hypothesis, evidence, own)

@@ -107,6 +107,11 @@ class Cluster:
             found[one.kind].append(one)
         return found
 
+    @property
+    def captured_at(self) -> datetime | None:
+        """When the cluster was read."""
+        return max((one.captured_at for one in self.objects if one.captured_at is not None), default=None)
+
     def bodies(self, kind: str) -> list[Fields]:
         """The objects of one kind as they are."""
         return [one.body for one in self.by_kind.get(kind, ())]

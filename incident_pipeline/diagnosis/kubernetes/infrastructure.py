@@ -93,10 +93,12 @@ def _node(cluster: Cluster, node: Fields) -> Iterator[Finding]:
 
 
 def _is_silent(cluster: Cluster, node: Fields) -> bool:
-    """Whether the node's lease is a minute older than those of the others: clocks that run apart do not count."""
+    """Whether its lease is a minute older than the snapshot and than another node's: clocks apart are no silence."""
     renewed = [at for one in cluster.nodes if (at := moment_at(one, "status", "leaseRenewTime")) is not None]
-    own = moment_at(node, "status", "leaseRenewTime")
-    return own is not None and len(renewed) > 1 and max(renewed) - own > _SILENT
+    own, read = moment_at(node, "status", "leaseRenewTime"), cluster.captured_at
+    if own is None or len(renewed) < 2 or (read is not None and read - own <= _SILENT):
+        return False
+    return max(renewed) - own > _SILENT
 
 
 def _scheduler(cluster: Cluster) -> Iterator[Finding]:
