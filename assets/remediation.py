@@ -8,6 +8,7 @@ from assets.incident_asset import incident_asset
 from assets.presentation import executed_facts, remediation_facts
 from assets.resources import Responder
 from assets.results import result
+from incident_pipeline.closing import text_of_runbook
 from incident_pipeline.communication.planning import with_communication_plan
 from incident_pipeline.models import Diagnosis, Incident, SuggestedRunbook
 from incident_pipeline.remediation.carrying_out import carry_out
@@ -27,9 +28,12 @@ def remediation(
     suggested_runbooks: tuple[SuggestedRunbook, ...],
 ) -> dg.MaterializeResult[Any]:
     """The proposed actions with risk, verification and undo; each waits for a person."""
+    application = responder.application
     evidence = responder.versions.evidence(incident.incident_id)
-    plan = plan_remediation(incident, evidence, diagnosis, suggested_runbooks, responder.application.scenario)
-    plan = with_communication_plan(responder.application, incident, diagnosis, plan, responder.clock)
+    text = text_of_runbook(application, suggested_runbooks)
+    texts = {suggested_runbooks[0].runbook_id: text} if text else {}
+    plan = plan_remediation(incident, evidence, diagnosis, suggested_runbooks, application.scenario, texts)
+    plan = with_communication_plan(application, incident, diagnosis, plan, responder.clock)
     return result("remediation", plan, remediation_facts(plan))
 
 

@@ -457,6 +457,8 @@ class ExecutionSettings(Section):
     """Its configuration; nothing: its own default."""
     commands: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Name -> a local command that may be run, as a list of words; `{{ service }}` and its siblings are filled in."""
+    programs: tuple[str, ...] = ()
+    """Programs that commands of runbooks may run, such as `kubectl`; none: a person runs them."""
     hosts: tuple[str, ...] = ()
     """Private, loopback or link-local hosts that the http executor may reach all the same, as `name` or `name:port`."""
     verify_after: Duration = timedelta(minutes=10)

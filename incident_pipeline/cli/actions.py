@@ -16,6 +16,7 @@ from incident_pipeline.cli.incidents import AsJson, By, IncidentId, _now, _print
 from incident_pipeline.models import Remediation, RemediationAction
 from incident_pipeline.remediation import approvals
 from incident_pipeline.remediation.approvals import Choice, action_hash
+from incident_pipeline.remediation.carrying_out import rehearse
 
 ActionId = Annotated[str, typer.Argument(metavar="ACTION", help="The action, as `actions ID` names it.")]
 Comment = Annotated[str, typer.Option(help="Why; kept on record.")]
@@ -43,12 +44,14 @@ def approve(
     comment: Comment = "",
     again: Annotated[bool, typer.Option("--again", help="Although it was rejected before.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even on a terminal.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Ask the target first what it would do.")] = True,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Agree to an action, as it is proposed now; when enough people have, it is carried out once.
 
-    On a terminal it shows what would be done and what the dry run says, and asks.
+    It shows what would be done and what the target says to it in a dry run; on a terminal it asks then. If the target
+    has changed by the time it is carried out, the approval is void.
 
     Example:
       incident-pipeline approve INC-20261123-143500-payments-4f2a rollback-1f3b2c --comment "release is bad"
@@ -56,6 +59,10 @@ def approve(
     application, now = context.application(), _now()
     action = approvals.the_action(application, incident_id, action_id, now)
     _show(action)
+    if dry_run and (found := rehearse(application, incident_id, action, now)) is not None:
+        output.note(f"  dry run{'' if found.succeeded else ' FAILED'}:")
+        for line in found.output.splitlines():
+            output.note(f"    {output.safe(line)}")
     if not yes and sys.stdin.isatty() and not typer.confirm("Approve?", err=True):
         raise typer.Exit(1)
     _decide(incident_id, action, Choice.APPROVED, comment, by, as_json, again)

@@ -81,7 +81,7 @@ def facts_of(scenario: Scenario) -> Facts:
     }
     absent = frozenset(path for path in _named_paths(scenario) if not path.exists())
     used = {name for sources in asked.values() for source in sources for name in _connections_of(source)}
-    media = frozenset(_media_of(scenario))
+    media = frozenset(_media_of(scenario)) | _connections_of_targets(scenario)
     connectors = frozenset(connector_names()) | media
     return Facts(asked, connectors, frozenset(BUILT_IN), frozenset(used) | media, services, absent)
 
@@ -106,6 +106,14 @@ def _connections_of(source: str) -> Iterator[str]:
     connector = CONNECTORS.get(source)
     if connector is not None and connector.shares is not None:
         yield connector.shares
+
+
+def _connections_of_targets(scenario: Scenario) -> frozenset[str]:
+    """The connections that carrying actions out uses."""
+    targets = scenario.remediation.targets
+    own = {"argocd": "argocd", "github-actions": "github", "gitlab": "gitlab", "jenkins": "jenkins"}
+    named = {target.parameters.get(key) for target in targets for key in ("connection", "provider")}
+    return frozenset({own[t.executor] for t in targets if t.executor in own} | {name for name in named if name})
 
 
 def _named_paths(scenario: Scenario) -> Iterator[Path]:
@@ -204,7 +212,7 @@ def _connections(names: Sequence[str], value: Any, _scenario: Scenario, facts: F
     system = names[1]
     if names[-1] == "ca" and value in facts.absent:
         return "incomplete", f"there is no {value}"
-    if system not in facts.connectors:
+    if system not in facts.connectors and system not in facts.used:
         return "inactive", _no_connector([system], facts)
     if system not in facts.used:
         return "inactive", f"nothing in context asks {system}"

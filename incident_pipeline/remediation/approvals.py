@@ -125,7 +125,7 @@ def decide(
         now,
         origin=origin,
         comment=comment,
-        dry_run=rehearsal.output if rehearsal else "",
+        dry_run=rehearsal.output if rehearsal and rehearsal.planned.steps else "",
         again=again,
     )
     after = the_action(application, incident_id, action.action_id, now)

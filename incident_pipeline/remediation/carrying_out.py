@@ -28,11 +28,13 @@ from incident_pipeline.remediation.records import (
     Planned,
     Verification,
     action_hash,
+    approvals_of,
     executed,
 )
 from incident_pipeline.remediation.resolving import described
 from incident_pipeline.remediation.verification import verify_effect
 from incident_pipeline.storage.executions import Rehearsal
+from kb.redaction import redact
 
 LOG = logging.getLogger(__name__)
 
@@ -175,8 +177,9 @@ def _prepared(work: _Work, execution: Execution, executor: Executor, call: Actio
         SourceError: the target does not answer, refuses, or is not as it was when the action was approved.
     """
     planned = executor.plan(call)
-    rehearsal = work.application.inbox.rehearsal(execution.incident_id, execution.action_hash)
-    if rehearsal is not None and rehearsal.planned.steps and rehearsal.planned.steps != planned.steps:
+    decisions = work.application.inbox.action_decisions(execution.incident_id)
+    shown = [decision.dry_run for decision in approvals_of(execution, decisions) if decision.dry_run]
+    if not all(text.startswith(redact(steps_text(planned))) for text in shown):
         raise _refusal(f"the target has changed since the approval: it would be {steps_text(planned)} now")
     dry = executor.dry_run(call, planned)
     if dry is not None and not dry.succeeded:

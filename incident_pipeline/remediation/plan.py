@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from incident_pipeline.remediation.policy import requires_approval
 from incident_pipeline.remediation.proposals import CHANGES_BACK, proposals_for
 from incident_pipeline.remediation.resolving import resolve
 from incident_pipeline.remediation.risks import with_risk
+from incident_pipeline.remediation.runbook_steps import step_actions
 from incident_pipeline.remediation.series_check import choose_check, sentence_of
 
 WORTH_ACTING_ON = 0.1
@@ -45,11 +46,20 @@ def plan_remediation(
     diagnosis: Diagnosis,
     runbooks: Sequence[SuggestedRunbook],
     settings: Scenario,
+    texts: Mapping[str, str] | None = None,
 ) -> Remediation:
     """Propose what could be done, the recommended action first, telling people last.
 
     An action type that is switched off is not proposed; where the evidence says that no change is to blame, nothing is
     rolled back. The same evidence gives the same `action_id`s, so that an approval means one thing only.
+
+    Args:
+        incident: what it is about.
+        evidence: where targets, versions and numbers are looked up.
+        diagnosis: the likely causes.
+        runbooks: what was suggested, best first.
+        settings: switches, targets, policy.
+        texts: runbook id -> its Markdown, where its commands are to become actions.
     """
     proposed = [
         *_for_causes(incident, evidence, diagnosis),
@@ -57,13 +67,30 @@ def plan_remediation(
     ]
     told = list(notifications(incident, evidence, diagnosis, settings.remediation.communication))
     plan = _Plan(incident, evidence, diagnosis, settings)
-    actions = [*islice(_distinct(proposed), _MOST_ACTIONS), *_distinct(told)]
+    steps = list(_steps(incident, diagnosis, proposed, runbooks[:1], texts or {}))
+    actions = [*islice(_distinct(proposed), _MOST_ACTIONS), *_distinct(steps), *_distinct(told)]
     return Remediation(
         actions=tuple(
             plan.completed(action) for action in actions if settings.remediation.action(action.type.value).enabled
         ),
         communication=tuple(action.title for action in told),
     )
+
+
+def _steps(
+    incident: Incident,
+    diagnosis: Diagnosis,
+    proposed: Sequence[RemediationAction],
+    runbooks: Sequence[SuggestedRunbook],
+    texts: Mapping[str, str],
+) -> Iterator[RemediationAction]:
+    """The commands of the runbook that fits best, for the service that is likeliest to blame."""
+    service = (diagnosis.primary.service if diagnosis.primary else None) or next(iter(incident.services), None)
+    known = {"service": service, "environment": incident.environment, "incident": incident.incident_id}
+    rollback = next((a.call.parameters for a in proposed if a.type is ActionType.ROLLBACK and a.call), {})
+    values = {name: value for name, value in known.items() if value} | dict(rollback)
+    for runbook in runbooks:
+        yield from step_actions(runbook, texts.get(runbook.runbook_id, ""), values)
 
 
 def _for_causes(incident: Incident, evidence: Evidence, diagnosis: Diagnosis) -> Iterator[RemediationAction]:

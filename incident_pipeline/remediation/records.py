@@ -38,6 +38,8 @@ class Decision(Model):
     origin: str = ""
     """From where: an address, a host, a workspace."""
     comment: str = ""
+    dry_run: str = ""
+    """What would be done, as the target had said to whoever decided: the steps, then its answer."""
     rule: str = ""
     """The rule of the policy that asked for it."""
     at: Utc
@@ -146,9 +148,9 @@ class ExecutedAction(Model):
     verification_text: str = ""
 
 
-def executed(execution: Execution, decisions: Sequence[Decision]) -> ExecutedAction:
-    """One execution as people and documents see it."""
-    approvals = [
+def approvals_of(execution: Execution, decisions: Sequence[Decision]) -> list[Decision]:
+    """The approvals that an execution came from: the last ones before it, as many as were needed."""
+    before = [
         decision
         for decision in decisions
         if decision.action_id == execution.action_id
@@ -156,6 +158,12 @@ def executed(execution: Execution, decisions: Sequence[Decision]) -> ExecutedAct
         and decision.decision is Choice.APPROVED
         and decision.decision_id <= execution.decision_id
     ]
+    return before[-execution.quorum :]
+
+
+def executed(execution: Execution, decisions: Sequence[Decision]) -> ExecutedAction:
+    """One execution as people and documents see it."""
+    approvals = approvals_of(execution, decisions)
     return ExecutedAction(
         **execution.model_dump(
             include={
@@ -166,7 +174,7 @@ def executed(execution: Execution, decisions: Sequence[Decision]) -> ExecutedAct
         title=execution.action.title,
         type=execution.action.type.value,
         target=execution.action.target,
-        approved_by=tuple(dict.fromkeys(one.who for one in approvals[-execution.quorum :])),
+        approved_by=tuple(dict.fromkeys(one.who for one in approvals)),
         began_at=execution.intent_at,
         steps=execution.planned.steps,
     )  # fmt: skip

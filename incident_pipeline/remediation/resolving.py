@@ -48,6 +48,8 @@ def resolve(
     action: RemediationAction, incident_id: str, environment: str | None, settings: RemediationSettings
 ) -> RemediationAction:
     """The action with the exact call, and its command line as people read it; by hand where no target fits."""
+    if action.call is not None and action.call.executor != UNRESOLVED:
+        return action.model_copy(update={"environment": environment})
     target = target_of(action, environment, settings)
     if target is None or action.call is None or action.missing:
         by_hand = (

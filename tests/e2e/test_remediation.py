@@ -36,13 +36,16 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 RELEASED, BROKEN = NOW - timedelta(minutes=6), NOW - timedelta(minutes=5)
 
 
-def history() -> str:
+def history(address: str) -> str:
+    """What the same scrapes would have recorded in the last hour."""
     lines = ["# TYPE error_ratio gauge"]
     for service in SERVICES:
         for seconds in range(3600, -1, -10):
             at = NOW - timedelta(seconds=seconds)
             value = BAD if at >= BROKEN else GOOD + (seconds % 7) / 10_000
-            lines.append(f'error_ratio{{service="{service}"}} {value} {at.timestamp():.0f}')
+            lines.append(
+                f'error_ratio{{service="{service}",instance="{address}",job="app"}} {value} {at.timestamp():.0f}'
+            )
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -176,7 +179,7 @@ def test_an_alert_becomes_a_rollback_that_a_person_approved_and_prometheus_confi
             for version in ("v2.3.4", "v2.3.5"):
                 cluster.deploy(service, f"shop/{service}:{version}")
         with (
-            start_prometheus(tmp_path / "prometheus", targets=(address,), history=history()) as prometheus,
+            start_prometheus(tmp_path / "prometheus", targets=(address,), history=history(address)) as prometheus,
             running(tmp_path, configuration(tmp_path, cluster, prometheus, address)) as stack,
         ):
             assert stack.send([alert(service) for service in SERVICES]) == 202

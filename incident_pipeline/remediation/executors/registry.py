@@ -27,6 +27,7 @@ EXECUTORS: dict[str, str] = {
     "http": f"{_HERE}.http_call",
     "jenkins": f"{_HERE}.jenkins",
     "kubectl": f"{_HERE}.kubectl",
+    "runbook": f"{_HERE}.runbook",
     "status-page": f"{_HERE}.status_page",
 }
 """Name -> a module with a function `build(settings: ExecutorSettings) -> Executor`; imported when it is used."""
@@ -34,6 +35,7 @@ EXECUTORS: dict[str, str] = {
 OPERATIONS: dict[str, frozenset[ActionType]] = {
     "argocd": frozenset({ActionType.ROLLBACK}),
     "flags": frozenset({ActionType.DISABLE_FLAG}),
+    "runbook": frozenset(),
     "status-page": frozenset({ActionType.COMMUNICATE}),
     "kubectl": frozenset({ActionType.ROLLBACK, ActionType.SCALE, ActionType.RESTART, ActionType.RESCHEDULE}),
 }
