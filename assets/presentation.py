@@ -128,8 +128,14 @@ def diagnosis_facts(diagnosis: Diagnosis) -> Facts:
 
 
 def remediation_facts(plan: Remediation) -> Facts:
-    """The proposed actions."""
-    return {"actions": table([_only(a, "type", "title", "risk", "requires_approval", "command") for a in plan.actions])}
+    """The proposed actions, and who is told what."""
+    facts: Facts = {
+        "actions": table([_only(a, "type", "title", "risk", "requires_approval", "command") for a in plan.actions])
+    }
+    if plan.communication_plan:
+        columns = ("audience", "channel", "message", "next_update_due")
+        facts["communication plan"] = table([_only(step, *columns) for step in plan.communication_plan])
+    return facts
 
 
 def executed_facts(done: Sequence[ExecutedAction]) -> Facts:

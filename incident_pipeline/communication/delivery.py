@@ -77,8 +77,9 @@ class Delivery:
         except TransientSourceError as error:
             wait = timedelta(seconds=_pause(message))
             self._outbox.put_off(message, str(error), self._now() + wait, arrived=None)
-        except (PermanentSourceError, ConfigurationError, InputError) as error:
-            LOG.warning("a message by %s cannot be sent: %s", message.medium, error)
+        except Exception as error:
+            known = isinstance(error, PermanentSourceError | ConfigurationError | InputError)
+            LOG.warning("a message by %s cannot be sent: %s", message.medium, error, exc_info=not known)
             again = self._now() + AGAIN if message.attempts < MOST_ATTEMPTS else None
             self._outbox.give_up(message, str(error), self._now(), again)
         else:

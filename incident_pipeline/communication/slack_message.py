@@ -6,6 +6,7 @@ Markdown becomes blocks (`rich_text.py`), and sending.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from incident_pipeline.communication.news import TOLD_STATES, News
 from incident_pipeline.communication.rich_text import Block, plain_text, rich_text
+from incident_pipeline.connectors.slack_messages import MARK
 from incident_pipeline.documents.escape import clean, code, markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at
@@ -78,7 +80,7 @@ def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
         for action in _to_be_decided(known.actions):
             blocks += _proposal(known, action)
         blocks.append(_handles(known))
-    return {"text": plain_text(text), "blocks": blocks, "about": "header"}
+    return {"text": plain_text(text), "blocks": _marked(blocks), "about": "header"}
 
 
 def reply(text: str, about: str) -> dict[str, Any]:
@@ -88,7 +90,15 @@ def reply(text: str, about: str) -> dict[str, Any]:
         text: the Markdown.
         about: a few words for the timeline.
     """
-    return {"text": plain_text(text), "blocks": rich_text(text), "about": clean(about, 200)}
+    return {"text": plain_text(text), "blocks": _marked(rich_text(text)), "about": clean(about, 200)}
+
+
+def _marked(blocks: list[Block]) -> list[Block]:
+    """Blocks by which a message is known as ours wherever it is read; an updated message wants another id."""
+    if not blocks:
+        return blocks
+    digest = hashlib.sha256(json.dumps(blocks).encode()).hexdigest()[:12]
+    return [{**blocks[0], "block_id": f"{MARK}:{digest}"}, *blocks[1:]]
 
 
 def what_changed(found: Sequence[News], known: Known) -> str:

@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 
 HEARTBEAT = "speaker"
 HEARTBEAT_EVERY = timedelta(seconds=10)
+PROCESS_STARTED = datetime.now(UTC)
+"""Silence from before this process lived is nothing that it has noticed: everything may just have been started."""
 STAND_IN_AFTER = timedelta(seconds=30)
 """Silence of the one that speaks after which the other one does."""
 
@@ -34,6 +36,7 @@ class Speaker:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         delivery: Delivery | None = None,
         interval: timedelta = timedelta(seconds=1),
+        since: datetime = PROCESS_STARTED,
     ) -> None:
         """Prepare.
 
@@ -43,12 +46,14 @@ class Speaker:
             now: the clock.
             delivery: sends; replaced in tests.
             interval: between two turns of the loop.
+            since: from when on silence counts.
         """
         self._application = application
         self._watches = watches
         self._now = now
         self._delivery = delivery or Delivery(application.inbox, application.scenario, now)
         self._interval = interval.total_seconds()
+        self._since = since
         self._last_sign: datetime | None = None
         self._silent_since: datetime | None = None
         self._wake = threading.Event()
@@ -83,7 +88,7 @@ class Speaker:
         inbox.heartbeat(HEARTBEAT if self._watches == "daemon" else f"{HEARTBEAT} stand-in", now)
         spoke = inbox.state(now).heartbeats.get(self._watches)
         settings = self._application.scenario.remediation
-        silent = trouble.part_silent(settings, self._watches, spoke, now)
+        silent = trouble.part_silent(settings, self._watches, spoke, now, self._since)
         if silent:
             self._silent_since = spoke
             inbox.queue(silent, now)

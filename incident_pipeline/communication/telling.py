@@ -47,6 +47,9 @@ def tell(application: Application, now: datetime) -> int:
         except IncidentPipelineError as error:
             # its next event tries again: what was told last is unchanged
             LOG.warning("%s: nobody was told what changed: %s", incident_id, error)
+        except Exception:
+            # whatever it is, it must not keep the news of all other incidents from being told
+            LOG.exception("%s: nobody was told what changed", incident_id)
     if waiting or up_to:
         application.inbox.heard(up_to)
     return found

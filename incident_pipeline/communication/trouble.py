@@ -39,9 +39,19 @@ def run_failed(settings: RemediationSettings, incident: Incident, attempt: int, 
     return to_team(settings, f"{incident.incident_id}:failed", reply(text, "the responder failed"), **about)
 
 
-def part_silent(settings: RemediationSettings, part: str, spoke: datetime | None, now: datetime) -> list[Draft]:
-    """A message where a part of the responder gives no sign of life; one for each silence."""
-    if spoke is None or not SILENCE < now - spoke < FORGET:
+def part_silent(
+    settings: RemediationSettings, part: str, spoke: datetime | None, now: datetime, since: datetime
+) -> list[Draft]:
+    """A message where a part of the responder gives no sign of life; one for each silence.
+
+    Args:
+        settings: the team's channel.
+        part: daemon or receiver.
+        spoke: when it last gave a sign; None: never.
+        now: the time.
+        since: from when on somebody has listened.
+    """
+    if spoke is None or now - spoke > FORGET or now - max(spoke, since) <= SILENCE:
         return []
     text = (
         f"🛑 **The incident responder's {part} is silent** since {spoke:%H:%M:%S} UTC.\n\n"

@@ -22,7 +22,7 @@ from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.paging import Collected, collect, mapped, moved
 from incident_pipeline.connectors.shapes import at, items
-from incident_pipeline.connectors.slack_messages import alert_from_message
+from incident_pipeline.connectors.slack_messages import MARK, alert_from_message
 from incident_pipeline.connectors.slack_search import Discussion, discussions, words_of
 from incident_pipeline.errors import PermanentSourceError, SourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
@@ -41,7 +41,6 @@ MOST_POLLED = 10_000
 MOST_READ = 1_000
 """Messages among which earlier talk is looked for: five requests of the fifty a minute that Slack allows."""
 TALKED_BEFORE = timedelta(days=30)
-METADATA = "incident_pipeline"
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PASSES = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
@@ -159,7 +158,7 @@ class Slack:
         }
         body |= {"blocks": blocks} if blocks else {}
         body |= {"thread_ts": thread_ts} if thread_ts else {}
-        body |= {"metadata": {"event_type": METADATA, "event_payload": {"key": key}}} if key else {}
+        body |= {"metadata": {"event_type": MARK, "event_payload": {"key": key}}} if key else {}
         answer = await self._call("chat.postMessage", body, deadline, json=True)
         return Posted(str(answer.get("channel")), str(answer.get("ts")))
 
@@ -264,7 +263,14 @@ class Slack:
         if not self._channel:
             raise PermanentSourceError("alerts.sources.slack.channel is not set; write which channel to read")
         place = await self.channel_id(self._channel, deadline)
-        form = {"channel": place, "oldest": _ts(start), "latest": _ts(end), "limit": PAGE}
+        # without its metadata a message of ours could not be told from somebody else's
+        form = {
+            "channel": place,
+            "oldest": _ts(start),
+            "latest": _ts(end),
+            "limit": PAGE,
+            "include_all_metadata": "true",
+        }
         found = await collect(self._pages("conversations.history", form, deadline), deadline, limit)
         return mapped(found, lambda message: alert_from_message(message, place), "messages")
 

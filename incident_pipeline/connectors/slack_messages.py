@@ -13,6 +13,8 @@ from incident_pipeline.intake.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Severity
 from incident_pipeline.moments import parse_moment
 
+MARK = "incident_pipeline"
+"""The type of the metadata of our own messages, and how the id of their first block begins."""
 _SKIPPED = frozenset(
     {"message_changed", "message_deleted", "channel_join", "channel_leave", "channel_topic", "pinned_item"}
 )
@@ -31,13 +33,22 @@ _ENVIRONMENT = re.compile(r"\b(?:env|environment)\b\s*[:=]\*?\s*[`*\"]?([A-Za-z]
 _MENTION = re.compile(r"<([^<>|]*)\|?([^<>]*)>")
 
 
+def is_ours(message: Mapping[str, Any]) -> bool:
+    """Whether this program posted it: what it says of an incident must never become another one.
+
+    Two marks, since Slack hands out metadata only where it is asked for, and blocks only where they were taken.
+    """
+    marks = [str(at(block, "block_id") or "") for block in items(message.get("blocks"))]
+    return at(message, "metadata", "event_type") == MARK or any(mark.startswith(MARK) for mark in marks)
+
+
 def alert_from_message(message: Mapping[str, Any], channel: str, received_at: datetime | None = None) -> Alert | None:
     """An alert, where the message tells of something wrong; None for talk, joins, edits and our own messages.
 
     Raises:
         ValueError: its `ts` is missing.
     """
-    if message.get("subtype") in _SKIPPED or at(message, "metadata", "event_type") == "incident_pipeline":
+    if message.get("subtype") in _SKIPPED or is_ours(message):
         return None
     text = plain_text(message)
     resolved = _RESOLVED.search(text) is not None

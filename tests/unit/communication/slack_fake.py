@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,7 +27,7 @@ class FakeSlack:
 
     @property
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self._handle)
+        return httpx.MockTransport(self.answer)
 
     @property
     def headers(self) -> list[dict[str, Any]]:
@@ -33,7 +36,8 @@ class FakeSlack:
     def replies(self, ts: str) -> list[dict[str, Any]]:
         return [message for message in self.messages if message.get("thread_ts") == ts]
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """What Slack says to a request."""
         method = request.url.path.rpartition("/")[2]
         content = request.content.decode()
         is_json = request.headers.get("content-type", "").startswith("application/json")
@@ -66,3 +70,31 @@ class FakeSlack:
         wanted = body.get("ts")
         found = [m for m in self.messages if (m.get("thread_ts") == wanted if wanted else not m.get("thread_ts"))]
         return {"ok": True, "messages": [m for m in found if m["channel"] == body["channel"]]}
+
+
+@contextmanager
+def serving(slack: FakeSlack) -> Iterator[str]:
+    """The workspace on a port of loopback, for processes of their own; yields the URL of its interface."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            request = httpx.Request("POST", f"http://slack{self.path}", content=content, headers=dict(self.headers))
+            answer = slack.answer(request).content
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/api"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

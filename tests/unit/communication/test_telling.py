@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from incident_pipeline.communication.telling import report_failed_run, tell
+from incident_pipeline.connectors.slack_messages import alert_from_message
 from incident_pipeline.models import ActionType, CausedBy, Remediation, RemediationAction, Risk
 from incident_pipeline.remediation.approvals import Choice, decide
 from tests.unit import scenes
@@ -261,3 +262,21 @@ def test_secrets_are_not_stored_and_not_sent(tmp_path: Path) -> None:
     everything = json.dumps(room.slack.messages) + (tmp_path / "inbox.sqlite").read_bytes().decode("latin-1")
     assert "hunter2" not in everything
     assert "jane@example.com" not in everything
+
+
+def test_what_is_said_of_an_incident_never_becomes_another_one(tmp_path: Path) -> None:
+    room = Newsroom(tmp_path)
+    room.diagnosed(text="### Summary\nP1 outage, errors in service: payments")
+    room.speak()
+    room.inbox.resolve(room.incident_id, "jo", room.now)
+    room.speak()
+    report_failed_run(room.application, room.incident_id, "1", "P1 outage", room.now)
+    room.speak()
+    assert len(room.slack.messages) >= 4
+    for message in room.slack.messages:
+        # as Slack hands it out where metadata was not asked for, and where blocks were not taken
+        for left_out in ("metadata", "blocks"):
+            seen = {name: value for name, value in message.items() if name != left_out} | {"ts": "1773757000.000100"}
+            assert alert_from_message(seen, "C01") is None, message["text"]
+    foreign = {"text": room.slack.messages[0]["text"], "ts": "1773757000.000100"}
+    assert alert_from_message(foreign, "C01") is not None
