@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import IncidentPipelineError
 from incident_pipeline.storage.disk import disk_state
+from incident_pipeline.storage.file_system import MOUNTS, is_shared, kind_of
 from incident_pipeline.storage.incident_file import SUFFIX
 from kb.errors import KnowledgeBaseError
 
@@ -65,6 +67,13 @@ def _data_directory(application: Application, now: datetime) -> Said:
     share = room.free_bytes / room.size_bytes
     status = "ok" if share > LITTLE_ROOM else "warning" if share > NO_ROOM else "unavailable"
     return status, f"{room.free_bytes / 1e9:.1f} GB free ({share:.0%}) in {place}"
+
+
+def _file_system(application: Application, _now: datetime) -> Said:
+    kind = kind_of(application.data_dir.resolve(), MOUNTS.read_text(encoding="utf-8"))
+    if is_shared(kind) and isinstance(application.inbox_location, Path):
+        return "unavailable", f"the inbox is a file on {kind}, where SQLite's locks do not hold: set inbox_url"
+    return "ok", f"{kind or 'unknown'}, {'shared with other machines' if is_shared(kind) else 'of this machine'}"
 
 
 def _open_files(_application: Application, _now: datetime) -> Said:
@@ -119,6 +128,7 @@ def _heartbeat(part: str) -> Callable[[Application, datetime], Said]:
 _QUESTIONS: dict[str, Callable[[Application, datetime], Said]] = {
     "configuration": _configuration,
     "data directory": _data_directory,
+    "file system": _file_system,
     "open files": _open_files,
     "inbox": _inbox,
     "incidents": _incidents,
