@@ -93,7 +93,7 @@ def overview(
 ) -> dg.MaterializeResult[Any]:
     """What moved and when, as a picture with the onset and the deployments marked; drawn after people were told."""
     evidence = responder.versions.evidence(incident.incident_id)
-    return dg.MaterializeResult(metadata=overview_facts(evidence, symptoms, diagnosis))
+    return dg.MaterializeResult(metadata=overview_facts(incident, evidence, symptoms, diagnosis))
 
 
 @incident_asset(**COMMON)

@@ -13,6 +13,7 @@ from incident_pipeline.documents.escape import code
 from incident_pipeline.documents.escape import markdown as escape_markdown
 from incident_pipeline.documents.plot import plot_symptoms
 from incident_pipeline.knowledge_health import Health
+from incident_pipeline.documents.propagation_plot import plot_propagation
 from incident_pipeline.models import (
     Alert,
     Diagnosis,
@@ -95,13 +96,24 @@ def symptom_facts(symptoms: Symptoms) -> Facts:
     }
 
 
-def overview_facts(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Facts:
-    """What one looks at first: the plot of what moved, with onset and deployments, and what is believed."""
+PICTURE_LIMIT = METADATA_LIMIT * 3 // 4 - 200
+
+
+def overview_facts(incident: Incident, evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> Facts:
+    """What one looks at first: what moved, with onset and deployments, how it spread, and what is believed."""
     facts: Facts = {"summary": markdown(escape_markdown(diagnosis.summary))}
-    picture = plot_symptoms(evidence, symptoms, max_bytes=METADATA_LIMIT * 3 // 4 - 200)
-    if picture is not None:
-        encoded = base64.b64encode(picture).decode()
-        facts["plot"] = dg.MetadataValue.md(f"![what moved, and when](data:image/svg+xml;base64,{encoded})")
+    first, suffering = diagnosis.first_failing_service, diagnosis.blast_radius
+    for name, says, picture in (
+        ("plot", "what moved, and when", plot_symptoms(evidence, symptoms, max_bytes=PICTURE_LIMIT)),
+        (
+            "propagation",
+            "how the problem spread",
+            plot_propagation(evidence, symptoms, first, suffering, incident.services, PICTURE_LIMIT),
+        ),
+    ):
+        if picture is not None:
+            encoded = base64.b64encode(picture).decode()
+            facts[name] = dg.MetadataValue.md(f"![{says}](data:image/svg+xml;base64,{encoded})")
     return facts
 
 

@@ -20,6 +20,7 @@ from incident_pipeline.backtest.folder_diagnosis import diagnose_folder, diagnos
 from incident_pipeline.backtest.scores import Score, by_dataset, figures, score
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
+from incident_pipeline.diagnosis.weights import weights
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.incident_folder.truth import load_truth
 
@@ -102,8 +103,8 @@ def diagnose_and_score(folder: Path, settings: Scenario) -> Outcome:
 
 
 def fingerprint(folder: Path) -> str:
-    """Changes when a file of the folder or the engine does."""
-    digest = hashlib.sha256(ENGINE_VERSION.encode())
+    """Changes when a file of the folder, the engine or its weights do."""
+    digest = hashlib.sha256(f"{ENGINE_VERSION} {json.dumps(weights(), sort_keys=True)}".encode())
     for path in sorted(folder.iterdir()):
         if path.is_file():
             state = path.stat()

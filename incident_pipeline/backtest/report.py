@@ -15,6 +15,7 @@ from incident_pipeline.backtest.measure import Outcome, summary
 from incident_pipeline.backtest.scores import Score, reliability
 from incident_pipeline.backtest.timeline_plot import timeline_svg
 from incident_pipeline.config import Scenario
+from incident_pipeline.documents.propagation_plot import plot_propagation
 
 _FIGURES = {
     "incidents": "n", "ac1": "AC@1", "ac3": "AC@3", "ac5": "AC@5", "avg5": "Avg@5", "change_accuracy": "change",
@@ -24,6 +25,7 @@ _FIGURES = {
     "seconds": "s",
 }  # fmt: skip
 
+_MAX_PICTURE = 100_000
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --good: #2a9d4a; --bad: #d0443a; --mark: #3b82c4; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
@@ -133,6 +135,7 @@ def _incident(outcome: Outcome, settings: Scenario) -> str:
 
 def _hypothesis(hypothesis: dict[str, Any]) -> str:
     sentences = "".join(f"<li>{_e(sentence)}</li>" for sentence in hypothesis["evidence"])
+    sentences += f"<li>Disproved if {_e(hypothesis['disproved_by'])}.</li>" if hypothesis.get("disproved_by") else ""
     return f"<p><b>{hypothesis['confidence']:.0%}</b> {_e(hypothesis['description'])}</p><ul>{sentences}</ul>"
 
 
@@ -142,4 +145,7 @@ def _plot(outcome: Outcome, settings: Scenario) -> str:
 
     folder = load_folder(Path(outcome.folder))
     symptoms = find_symptoms(folder.incident, folder.evidence, settings.context.logs.focus_patterns)
-    return timeline_svg(folder.incident, folder.evidence, symptoms)
+    record = outcome.record or {}
+    first, suffering = record.get("first_failing_service"), record.get("blast_radius", ())
+    spread = plot_propagation(folder.evidence, symptoms, first, suffering, folder.incident.services, _MAX_PICTURE)
+    return timeline_svg(folder.incident, folder.evidence, symptoms) + (spread.decode() if spread else "")

@@ -17,7 +17,7 @@ from incident_pipeline.diagnosis.fault_signature import FaultSignature, common_w
 from incident_pipeline.diagnosis.flag_correlation import flag_hypotheses, mark_guarded, possible_flags
 from incident_pipeline.diagnosis.likelihood import likelihood
 from incident_pipeline.diagnosis.reach import deliveries
-from incident_pipeline.diagnosis.sentences import clock_on, number, span
+from incident_pipeline.diagnosis.sentences import clock_on, span, went
 from incident_pipeline.diagnosis.series import Quantity, quantity
 from incident_pipeline.models import (
     Category,
@@ -238,7 +238,7 @@ def _of_deployment(
         else "It began at the onset"
     )
     worst = next((a for a in symptoms.anomalies if a.service == deployment.service), None)
-    moved = [f"{worst.series} of {target} went from {number(worst.before)} to {number(worst.after)}"] if worst else []
+    moved = [went(worst)] if worst else []
     return Hypothesis(
         category=Category.DEPLOYMENT_ISSUE,
         service=deployment.service,

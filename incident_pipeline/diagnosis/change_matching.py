@@ -39,6 +39,8 @@ _MILD = frozenset(
 )
 
 
+SAME_WORDS = 0.5
+"""What it adds to a mechanism that the very line that was edited and the failing line speak of the same."""
 _TIES = frozenset({"mechanism", "stack_frame", "value_seen", "name_spoken"})
 
 
@@ -103,7 +105,7 @@ def suspect_of(
     suspect = Suspect(delivery, edits_of(delivery.change))
     suspect.clues.append(_potential(suspect.edits))
     suspect.clues.append(_vocabulary(suspect, signature, common, number_of_changes))
-    _match_mechanism(suspect, signature)
+    _match_mechanism(suspect, signature, common)
     suspect.clues += _frames(suspect, signature)
     suspect.clues += _names(suspect, signature, common)
     suspect.clues += _values(suspect, signature)
@@ -181,12 +183,19 @@ def _spoken(texts: tuple[str, ...]) -> tuple[tuple[Mechanism, str, int], ...]:
     return tuple(found)
 
 
-def _match_mechanism(suspect: Suspect, signature: FaultSignature) -> None:
+def _share_words(edit: Edit, hit: str, common: Counter[str]) -> bool:
+    """Whether the edit itself and the failing line share a long word that few changes have."""
+    detail = edit.detail.rsplit(" in ", 1)[0]
+    return any(len(word) >= 6 and common[word] <= 2 for word in set(split_words(detail)) & set(split_words(hit)))
+
+
+def _match_mechanism(suspect: Suspect, signature: FaultSignature, common: Counter[str]) -> None:
     """The mechanism whose edit and whose words are both there; specific edits beat vague ones."""
     best: tuple[float, Mechanism, Edit, str] | None = None
     for mechanism, hit, telling in _spoken(signature.texts):
         for edit in suspect.edits:
             weight = _mechanism_weight(edit, telling) if edit.kind in mechanism.edits else 0.0
+            weight += SAME_WORDS if weight > 0 and edit.kind not in _VAGUE and _share_words(edit, hit, common) else 0.0
             if weight > 0 and (best is None or weight > best[0]):
                 best = (weight, mechanism, edit, hit)
     if best is None or best[0] <= 0:
@@ -230,6 +239,8 @@ def _frames(suspect: Suspect, signature: FaultSignature) -> list[Clue]:
 
 
 _NAME = re.compile(r"[A-Za-z_][\w]*(?:[.-][\w]+)*")
+_QUOTED = re.compile(r"['\"`]([A-Za-z_]\w{3,})['\"`]")
+_NUMBER = re.compile(r"(?<![\w.])\d{4,6}(?![\w.])")
 
 
 def _names(suspect: Suspect, signature: FaultSignature, common: Counter[str]) -> list[Clue]:
@@ -238,17 +249,25 @@ def _names(suspect: Suspect, signature: FaultSignature, common: Counter[str]) ->
     added = {n for line in lines if line[:1] == "+" and line[:3] != "+++" for n in _NAME.findall(line[1:])}
     removed = {n for line in lines if line[:1] == "-" and line[:3] != "---" for n in _NAME.findall(line[1:])}
     spoken = set(_NAME.findall(signature.text))
+    quoted = set(_QUOTED.findall(signature.text))
     found = sorted(
         name
-        for name in (added ^ removed) & spoken
-        if len(name) >= 5
-        and (re.search(r"[_.-]|[a-z][A-Z]", name))
+        for name in (added ^ removed) & (spoken | quoted)
+        if (name in quoted or (len(name) >= 5 and re.search(r"[_.-]|[a-z][A-Z]", name)))
         and max((common[w] for w in split_words(name)), default=0) <= 3
     )
+    found += _numbers(lines, signature)
     if not found:
         return []
-    what = "brings in" if found[0] in added else "takes away"
+    what = "brings in" if any(found[0] in line for line in lines if line[:1] == "+") else "takes away"
     return [Clue("name_spoken", 1.8, f"It {what} {found[0]}, of which the failing lines speak")]
+
+
+def _numbers(lines: Sequence[str], signature: FaultSignature) -> list[str]:
+    """Long numbers (ports, codes) that the diff brings in or takes away and that the failing lines carry."""
+    added = {n for line in lines if line[:1] == "+" and line[:3] != "+++" for n in _NUMBER.findall(line)}
+    removed = {n for line in lines if line[:1] == "-" and line[:3] != "---" for n in _NUMBER.findall(line)}
+    return sorted((added ^ removed) & set(_NUMBER.findall(re.sub(r"(?<=:)(?=\d)", " ", signature.text))))
 
 
 def _values(suspect: Suspect, signature: FaultSignature) -> list[Clue]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+_DIRECTIVE = re.compile(r"^\s*(?P<key>[a-z]+(?:_[a-z]+)+)\s+(?P<value>[\w.-]+);\s*$")
+"""`client_max_body_size 50m;` as web servers write it."""
 MAX_LINES = 4000
 """Lines of a diff that are read; what a person would not read either is left."""
 
@@ -122,7 +124,7 @@ def settings_removed(file: FileDiff) -> list[tuple[str, str]]:
 def _pairs(line: str) -> list[tuple[str, str]]:
     code = strip_comment(line)
     inner = [(k, v.strip()) for k, v in _INNER.findall(code)]
-    whole = _SETTING.match(code)
+    whole = _SETTING.match(code) or _DIRECTIVE.match(code)
     pairs = inner if inner else [(whole.group("key"), whole.group("value").strip())] if whole else []
     pairs += [(m.group("key"), m.group("value").strip()) for m in _CALL.finditer(code)] if not pairs else []
     return [(key.strip("\"'").split(".")[-1], value) for key, value in pairs if len(value) <= 200]

@@ -76,7 +76,7 @@ _REMOVED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("lock_removed", _rx(r"\b(mutex|rwmutex|rwlock|synchronized|with\s+\w*lock|ReentrantLock|lock_guard|ConcurrentHashMap|sync\.Map|Interlocked|AtomicInteger|select_for_update|FOR UPDATE|SETNX|advisory_lock)\b|\.r?lock\(\)|\.unlock\(\)|\.acquire\(")),
     ("batching_removed", _rx(r"batch|bulk|chunk|executemany|insertmany|pipeline\(|multi_?get|mget|prefetch|select_related|dataloader|\bjoin\(|includes\(")),
     ("cache_removed", _rx(r"\bcache|memoi[sz]e|lru_|singleflight|\bmemo\b|@cached|redis\.get|getfromcache|etag|max-age")),
-    ("cleanup_removed", _rx(r"\b(close|release|dispose|cancel|shutdown|unsubscribe|free|cleanup|evict|expire|purge|truncate|rotate|vacuum|unregister|removeListener|clearInterval|defer|finally|stop)\b\s*\(?|\.del(ete)?\(|using\s*\(|with\s+open|delete\(")),
+    ("cleanup_removed", _rx(r"\b(close|release|dispose|cancel|shutdown|unsubscribe|free|cleanup|evict|expire|purge|truncate|rotate|vacuum|unregister|removeListener|clearInterval|defer|finally|stop)\b\s*\(?|\.del(ete)?\(|using\s*\(|with\s+[\w.]+\(.*\)\s*(as\b|:)|delete\(")),
     ("bound_removed", _rx(r"\b(limit|max\w*|cap|capacity|bounded|maxsize|semaphore|throttle|ratelimit|rate_limit|page_?size|LIMIT\s+\d+|ttl|expir\w*|evict\w*|truncat\w*|backpressure|maxlen|setlimit)\b|len\(\w+\)\s*[><]=?")),
     ("timeout_removed", _rx(r"timeout|deadline|withtimeout|context\.with|setdeadline|abortsignal")),
     ("backoff_removed", _rx(r"back_?off|jitter|time\.sleep|\bsleep\(|base_?delay|exponential|retry_?after")),
@@ -85,6 +85,7 @@ _REMOVED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("error_handling_removed", _rx(r"\b(try|catch|except|rescue|recover|on_?error)\b|if\s+err\s*!=\s*nil|\.catch\(")),
     ("index_removed", _rx(r"\b(create\s+(unique\s+)?index|add_?index|db_index|index:\s*true|@index|primary key)")),
     ("auth_removed", _rx(r"authorization|bearer|api_?key|credential|permission|\brole\b|\bscope|signature|csrf|cors|allow_?origin")),
+    ("await_removed", _rx(r"\bawait\b|\.then\(|\.join\(\)|\.result\(\)|wait_?group|\.wait\(")),
     ("transaction_removed", _rx(r"\b(begin|commit|rollback|transaction|atomic|savepoint|idempoten\w+)\b")),
 )  # fmt: skip
 _ADDED: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -96,7 +97,7 @@ _ADDED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("unbounded_growth", _rx(r"=\s*append\(|\.append\(|\.push\(|\.add\(|\.put\(|\.set\(|\[\w+(\.\w+)*\]\s*=[^=]|addlistener|\.on\(|subscribe\(|go\s+func|new\s+thread|spawn\(|setinterval|create_task|static\s+\w*(map|list|cache)|make\(map|= \{\}$|= \[\]$|new\s+\w*map|sync\.map|threadlocal")),
     ("blocking_added", _rx(r"time\.sleep|thread\.sleep|\.wait\(|\.join\(\)|\.result\(\)|\.get\(\)|readfilesync|execsync|blocking|synchronous|requests\.(get|post)|http\.(get|post)|\.block\(")),
     ("regex_changed", _rx(r"re\.compile|regexp?\.|new\s+regexp|pattern\.compile|mustcompile|\(\.\*\)|\(\?:|\+\)\+|\*\)\*|\+\)\*")),
-    ("endpoint_changed", _rx(r"https?://|\bhost(name)?\b\s*[:=]|\bport\b\s*[:=]|\bendpoint|base_?url|\bdsn\b|\.svc\.|\bregion\b")),
+    ("endpoint_changed", _rx(r"https?://|\.listen\(|listen_and_serve|listenandserve|\bbind\(|\bhost(name)?\b\s*[:=]|\bport\b\s*[:=]|\bendpoint|base_?url|\bdsn\b|\.svc\.|\bregion\b")),
     ("tls_changed", _rx(r"\btls|\bssl\b|certificate|\bcert\b|ca_?bundle|cipher|x509|verify_?peer|insecure|mtls|keystore|truststore")),
     ("auth_changed", _rx(r"authorization|bearer|oauth|\bjwt\b|api_?key|audience|issuer|\bscope|permission|\biam\b|\brole\b|rbac|signing_?key|credential|secret")),
     ("header_changed", _rx(r"header|content-?type|user-?agent|x-[a-z]+-[a-z]+|accept-|encoding|cookie|cors")),
@@ -106,12 +107,29 @@ _ADDED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("retry_added", _rx(r"\bretr(y|ies)|max_?attempts|for\s+attempt")),
     ("null_introduced", _rx(r"return\s+(nil|null|none|undefined)\b|=\s*(nil|null|none|undefined)\b|\.get\(\)|\[0\]|!\.|\.unwrap\(\)|\bpanic\(|throw\s+new|raise\s+\w+")),
     ("memory_raised", _rx(r"readall|read_all|\.read\(\)|tolist\(|collect\(|load_?all|buffer|in_?memory|preload|arraylist|bytes\.buffer|copy\(")),
+    ("transaction_changed", _rx(r"isolation|serializable|read_?committed|repeatable_?read|read_?uncommitted|autocommit|propagation")),
+    ("error_swallowed", _rx(r"^\s*pass\s*$|catch\s*(\([^)]*\))?\s*\{\s*\}|except\s*(Base)?(Exception)?\s*:|\b_\s*=\s*err\b|suppress\(|rescue\s*(=>\s*_)?\s*(nil)?$|\.catch\(\(\)\s*=>")),
     ("dns_changed", _rx(r"\bdns|resolver|nameserver|ndots|search_?domain|servicename")),
     ("network_policy_changed", _rx(r"networkpolicy|ingress|egress|security_?group|firewall|iptables|allowlist|denylist|cidr|timeoutseconds")),
     ("schedule_changed", _rx(r"\bcron|schedule|@every|interval|\bjob\b|batch_?window|parallelism")),
 )  # fmt: skip
 
+_REWRITTEN = frozenset(
+    {
+        "tls_changed",
+        "endpoint_changed",
+        "schedule_changed",
+        "transaction_changed",
+        "dns_changed",
+        "network_policy_changed",
+    }
+)
+"""Kinds of which a line that only reads differently is one too."""
+
 _KEYS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("probe", _rx(r"initial_?delay|probe|failure_?threshold|period_?seconds|liveness|readiness|health_?check")),
+    ("durability", _rx(r"^acks?$|fsync|durab|quorum|replication_?factor|synchronous_commit|write_?concern|min_?insync")),
+    ("cost", _rx(r"cost|work_?factor|iterations|rounds|compression_?level|complexity")),
     ("log_level", _rx(r"log_?level|^level$|verbos|^debug$")),
     ("sampling", _rx(r"sampl")),
     ("timeout", _rx(r"time_?out|deadline|max_?wait|keep_?alive|grace")),
@@ -157,7 +175,17 @@ def _file_edits(file: FileDiff) -> Iterator[Edit]:
     if not removed and not added:
         yield Edit("comment", file.path, f"changes comments only in {file.path}")
         return
-    if _is_moved(removed, added) and not _takes_away(removed, added) and not any(settings_changed(file)):
+    if removed != added and sorted(map(str.strip, removed)) == sorted(map(str.strip, added)) and len(removed) > 1:
+        yield Edit(
+            "order_changed", file.path, f"changes the order of steps, `{_shown(added[0])}` now first, in {file.path}"
+        )
+        return
+    if (
+        _is_moved(removed, added)
+        and not _calls_anew(removed, added)
+        and not _takes_away(removed, added)
+        and not any(settings_changed(file))
+    ):
         yield Edit("moved_code", file.path, f"moves code without changing it in {file.path}")
         return
     if _only(removed + added, _LOG_CALL) or (not removed and _only(added, _LOG_CALL, _MONITORING)):
@@ -198,6 +226,20 @@ def _is_moved(removed: list[str], added: list[str]) -> bool:
     kept = sum((gone & come).values()) / sum(gone.values())
     digits = {w for w in come if w[0].isdigit()} ^ {w for w in gone if w[0].isdigit()}
     return kept >= 0.8 and not digits and sum(come.values()) <= 2.5 * sum(gone.values()) + 8
+
+
+_CALLED = re.compile(r"([A-Za-z_]\w*)\(")
+_DEFINED = re.compile(
+    r"(?:\bdef|\bfunc|\bfunction|\bfn|\bvoid|\bprivate|\bstatic|\bconst|\blet)\s+(?:[\w<>\[\]]+\s+)*([A-Za-z_]\w*)\s*(?:=|\()|func\s+\([^)]*\)\s+(\w+)\("
+)
+
+
+def _calls_anew(removed: list[str], added: list[str]) -> bool:
+    """Whether the added lines call something that the removed ones did not, and that they do not define themselves."""
+    called = {name for line in added for name in _CALLED.findall(strip_comment(line))}
+    known = {name for line in removed for name in _words([line])}
+    defined = {name for line in added for pair in _DEFINED.findall(line) for name in pair if name}
+    return bool(called - known - defined)
 
 
 def _takes_away(removed: list[str], added: list[str]) -> bool:
@@ -251,10 +293,16 @@ def _setting_kinds(family: str | None, setting: Setting) -> Iterator[str]:
         yield "switch_turned"
     elif factor is None:
         yield f"{family or 'value'}_changed"
+    elif family == "cost" and factor > 1.1:
+        yield "cost_raised"
     elif 0.6 < factor < 1.7:
         yield f"{family or 'value'}_nudged"
     else:
         yield f"{family or 'value'}_{'raised' if factor > 1 else 'lowered'}"
+
+
+_EXACT = _rx(r"\b(big_?decimal|decimal|numeric|big_?int(eger)?|quantize|money)\b")
+_INEXACT = _rx(r"\b(float(32|64)?|double|parsefloat|real)\b")
 
 
 def _line_edits(path: str, removed: list[str], added: list[str], context: list[str]) -> Iterator[Edit]:
@@ -262,6 +310,8 @@ def _line_edits(path: str, removed: list[str], added: list[str], context: list[s
     yield from _counted(_ADDED, path, added, removed, "adds")
     if _call_in_loop(added, removed):
         yield Edit("call_in_loop", path, f"calls out once for each item in {path}")
+    if _EXACT.search("\n".join(removed)) and _INEXACT.search("\n".join(added)):
+        yield Edit("precision_removed", path, f"computes with rounded numbers what was exact, in {path}")
     for old, new in _literals(removed, added):
         yield Edit("literal_changed", path, f"sets {old} to {new} in {path}")
     if removed or added:
@@ -291,8 +341,11 @@ def _counted(
         if not pattern.search(whole):
             continue
         hits = [line for line, stripped in zip(here, code, strict=True) if pattern.search(stripped)]
-        if len(hits) > sum(1 for stripped in other if pattern.search(stripped)):
+        known = [stripped for stripped in other if pattern.search(stripped)]
+        if len(hits) > len(known):
             yield Edit(kind, path, f"{verb} `{_shown(hits[0])}` in {path}")
+        elif kind in _REWRITTEN and known and Counter(_words(hits)) != Counter(_words(known)):
+            yield Edit(kind, path, f"rewrites `{_shown(known[0])}` as `{_shown(hits[0])}` in {path}")
 
 
 def _shown(line: str) -> str:

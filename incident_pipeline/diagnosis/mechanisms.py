@@ -43,8 +43,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "deadlock",
-        "lock_added transaction_removed schema_changed",
-        r"deadlock|lock wait|lock timeout|blocked|all goroutines are asleep|could not obtain lock|LockAcquire|contention",
+        "lock_added transaction_removed transaction_changed schema_changed schedule_changed",
+        r"deadlock|lock wait|lock timeout|could not serialize|concurrent update|blocked|all goroutines are asleep|could not obtain lock|LockAcquire|contention",
     ),
     _mechanism(
         "connection_pool_exhausted",
@@ -89,7 +89,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
     _mechanism(
         "log_volume",
         "log_volume_raised",
-        r"log.*(throughput|volume|ingest|rate|quota|lag|drop)|ingest|backpressure|buffer",
+        r"log.*(throughput|volume|ingest|rate|quota|lag|drop)|ingest|backpressure|buffer|drop\w* (spans?|traces?|logs?|events?)|"
+        r"span exporter|exporter (queue|timeout)",
         _CONFIG,
         accumulates=True,
     ),
@@ -108,7 +109,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "memory_limit_too_low",
-        "resources_lowered limit_lowered",
+        "resources_lowered limit_lowered resources_changed",
         r"oom|out of memory|memory|killed|137|heap",
         _CONFIG,
     ),
@@ -155,14 +156,14 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "bad_serialization",
-        "format_changed literal_changed header_changed check_removed value_changed endpoint_changed dependency_major dependency_minor",
+        "format_changed literal_changed header_changed check_removed value_changed precision_removed endpoint_changed dependency_major dependency_minor",
         r"pars(e|ing)|unmarshal|deseriali|decode|invalid (json|character|format|type|utf|date|timestamp)|schema|unexpected "
         r"(token|end|field|type)|malformed|415|400|422|bad request|cannot convert|ClassCast|type mismatch|protobuf|avro",
     ),
     _mechanism(
         "missing_check",
-        "check_removed error_handling_removed null_introduced bound_removed code_changed",
-        r"nil pointer|null ?pointer|NoneType|undefined is not|cannot read propert|index out of (range|bounds)|KeyError|"
+        "check_removed error_handling_removed null_introduced bound_removed await_removed order_changed code_changed",
+        r"is not a (function|number|constructor)|\bNaN\b|recursion|stack ?overflow|StackOverflow|is null\b|not-null|nil pointer|null ?pointer|NoneType|undefined is not|cannot read propert|index out of (range|bounds)|KeyError|"
         r"AttributeError|TypeError|panic|segfault|SIGSEGV|division by zero|divide by zero|unhandled|uncaught|assert|"
         r"IllegalArgument|IllegalState|NullReference|overflow|unwrap",
     ),
@@ -236,8 +237,30 @@ MECHANISMS: tuple[Mechanism, ...] = (
     _mechanism(
         "dependency_regression",
         "dependency_major dependency_minor",
-        r"NoSuchMethod|NoClassDef|ImportError|ModuleNotFound|undefined (method|symbol)|incompatible|deprecated|LinkageError|"
+        r"is not a (function|constructor)|has no attribute|cannot import|unknown (method|option|property)|NoSuchMethod|NoClassDef|ImportError|ModuleNotFound|undefined (method|symbol)|incompatible|deprecated|LinkageError|"
         r"version|breaking|GLIBC",
+    ),
+    _mechanism(
+        "probe_too_strict",
+        "probe_lowered probe_changed timeout_lowered backoff_lowered",
+        r"probe failed|liveness|readiness|startup probe|restarting failed container|crashloop|unhealthy",
+        _CONFIG,
+    ),
+    _mechanism(
+        "writes_lost",
+        "durability_lowered durability_changed error_swallowed transaction_removed order_changed await_removed retry_removed",
+        r"\blost\b|missing|\bgap\b|unknown state|state unknown|without|mismatch|never (arriv|deliver|receiv|captur)|not (found|persisted|committed)|inconsisten",
+    ),
+    _mechanism(
+        "payload_too_large",
+        "batch_raised limit_raised limit_lowered limit_removed bound_removed batching_removed",
+        r"too (large|big|long)|\b413\b|max_allowed_packet|exceed\w* (the )?(max\w*|size|limit)|message size|payload size",
+        _CONFIG,
+    ),
+    _mechanism(
+        "precision_lost",
+        "precision_removed",
+        r"mismatch|expected .{1,40} (got|but|was)|not balanced|off by|rounding|precision|inexact|overflow|wrong (amount|total|price|sum)",
     ),
     _mechanism(
         "time_or_unit_mistake",

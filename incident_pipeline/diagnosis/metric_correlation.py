@@ -13,7 +13,7 @@ from incident_pipeline.diagnosis.fault_signature import fault_signature
 from incident_pipeline.diagnosis.graph import service_graph
 from incident_pipeline.diagnosis.log_analysis import of_cause
 from incident_pipeline.diagnosis.operational_causes import operational_causes
-from incident_pipeline.diagnosis.sentences import clock, number
+from incident_pipeline.diagnosis.sentences import clock, went
 from incident_pipeline.diagnosis.vocabulary import words
 from incident_pipeline.models import (
     Category,
@@ -21,7 +21,6 @@ from incident_pipeline.models import (
     Evidence,
     Hypothesis,
     Incident,
-    SeriesAnomaly,
     ServiceSymptom,
     Symptoms,
 )
@@ -97,7 +96,7 @@ def _of_service(symptom: ServiceSymptom, symptoms: Symptoms) -> Hypothesis | Non
         description=f"{symptom.service} {says}",
         confidence=round(0.8 * symptom.score, 4),
         evidence=(
-            *[_sentence(a) for a in own[:3]],
+            *[went(a) for a in own[:3]],
             *[_SAYS[reason] for reason in symptom.reasons if reason in _SAYS],
             *_first(symptom, symptoms),
             *_not_seen(symptoms),
@@ -120,13 +119,6 @@ def _family(reasons: Sequence[str]) -> str | None:
     if "trace_wire" in reasons:
         return "trace_wire"
     return next((_FAMILY[reason] for reason in reasons if reason in _FAMILY), None)
-
-
-def _sentence(anomaly: SeriesAnomaly) -> str:
-    return (
-        f"{anomaly.series} of {anomaly.service} went from {number(anomaly.before)} to {number(anomaly.after)} "
-        f"at {clock(anomaly.onset)}"
-    )
 
 
 def _first(symptom: ServiceSymptom, symptoms: Symptoms) -> list[str]:

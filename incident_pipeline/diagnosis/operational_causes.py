@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from incident_pipeline.diagnosis.fault_signature import FaultSignature
 from incident_pipeline.diagnosis.graph import ServiceGraph
 from incident_pipeline.diagnosis.operational_kinds import KINDS, Kind
-from incident_pipeline.diagnosis.sentences import clock, number, plural, shortened
+from incident_pipeline.diagnosis.sentences import clock, plural, shortened, went
 from incident_pipeline.models import Evidence, LogEntry, LogPattern, SeriesAnomaly, Symptoms
 
 
@@ -62,7 +62,7 @@ def _weighed(kind: Kind, symptoms: Symptoms, hosts: Counter[str]) -> Operational
         sentences += [_line_sentence(p) for p in lines[:3]]
     if series:
         score += 1.2 + 0.3 * min(len(series) - 1, 3)
-        sentences += [_series_sentence(a) for a in series[:3]]
+        sentences += [went(a) for a in series[:3]]
     if kind.slug in {"third_party_outage", "cloud_region_impairment"}:
         score += _host_score(hosts)
         sentences += [
@@ -142,7 +142,7 @@ def traffic_surge(symptoms: Symptoms) -> OperationalCause | None:
     kind = next(k for k in KINDS if k.slug == "traffic_surge")
     early = symptoms.onset is not None and top.onset <= symptoms.onset
     score = 0.6 + 0.7 * early + min(top.after / top.before - 1.5, 3.0) * 0.5
-    return OperationalCause(kind, top.service, score, [_series_sentence(top)], ("metric", top.series))
+    return OperationalCause(kind, top.service, score, [went(top)], ("metric", top.series))
 
 
 def _joined(one: OperationalCause, other: OperationalCause) -> OperationalCause:
@@ -157,11 +157,4 @@ def _line_sentence(pattern: LogPattern) -> str:
     return (
         f'{pattern.service or "A service"} logs "{shortened(pattern.example, 120)}" '
         f"({plural(pattern.count, 'time')} since {clock(pattern.first_seen)}, {before})"
-    )
-
-
-def _series_sentence(anomaly: SeriesAnomaly) -> str:
-    return (
-        f"{anomaly.series} of {anomaly.service} went from {number(anomaly.before)} to {number(anomaly.after)} "
-        f"at {clock(anomaly.onset)}"
     )

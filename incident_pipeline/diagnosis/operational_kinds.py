@@ -127,7 +127,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "traffic_surge",
         _CAPACITY,
-        r"flash sale|traffic (spike|surge)|crawler|\bbot\b|scraper|ddos|load shed|overload(ed)?\b|too many requests from|campaign|viral",
+        r"flash sale|traffic (spike|surge)|crawler|\bbot(net)?\b|scraper|ddos|load shed|overload(ed)?\b|too many requests from|campaign|viral",
         _NEVER,
         "More traffic than the service can carry",
         "Scale out, or limit the traffic",

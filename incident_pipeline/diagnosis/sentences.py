@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from incident_pipeline.models import SeriesAnomaly
+
 
 def clock(at: datetime) -> str:
     """`14:28 UTC`."""
@@ -46,3 +48,15 @@ def shortened(text: str, limit: int = 160) -> str:
     """One line of at most `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def went(anomaly: SeriesAnomaly) -> str:
+    """`error_rate of payments went from 0.1 to 12 at 14:28 UTC`; a series that stopped or stands still says so."""
+    what, at = f"{anomaly.series} of {anomaly.service}", clock(anomaly.onset)
+    if anomaly.kind == "missing":
+        return f"{what} has no values since {at}"
+    if anomaly.kind == "flat_line":
+        return f"{what} stands still at {number(anomaly.after)} since {at}"
+    verb = {"trend": "climbs", "saturation": "fills up"}.get(anomaly.kind, "went")
+    verb = "falls" if anomaly.kind == "trend" and anomaly.after < anomaly.before else verb
+    return f"{what} {verb} from {number(anomaly.before)} to {number(anomaly.after)} at {at}"

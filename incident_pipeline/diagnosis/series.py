@@ -219,6 +219,8 @@ class Shift:
     """The value farthest from normal since the onset."""
     since: float | None
     """When it left its normal range for good, if it did."""
+    onset: float = 0.0
+    """The onset at which the move is measured."""
 
     @property
     def sigmas(self) -> float:
@@ -290,6 +292,7 @@ def shift_of(
         mean=float(np.mean(after)),
         peak=float(after[far]),
         since=since,
+        onset=onset,
     )
 
 

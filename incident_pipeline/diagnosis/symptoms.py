@@ -7,7 +7,7 @@ Does not belong here: what caused it; the approaches read the symptoms and answe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -21,6 +21,7 @@ from incident_pipeline.diagnosis.ranking import RankedFeature, merge_features, r
 from incident_pipeline.diagnosis.releases import release_features
 from incident_pipeline.diagnosis.sentences import clock_on, number
 from incident_pipeline.diagnosis.series import Points, Quantity, Shift, points_of, quantity, shift_of, worse
+from incident_pipeline.diagnosis.series_shapes import end_of_recording, shape_of, stopped
 from incident_pipeline.diagnosis.service_features import (
     complaint,
     earliest,
@@ -51,6 +52,15 @@ _BEFORE_END = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
+class Silent:
+    """A series that has stopped: since when, and what was usual before."""
+
+    series: MetricSeries
+    since: float
+    before: float
+
+
+@dataclass(frozen=True)
 class Measured:
     """What the series say together."""
 
@@ -59,6 +69,7 @@ class Measured:
     """False where no series shows an onset; it is then taken to lie two minutes before the alert."""
     shifts: tuple[Shift, ...]
     gaps: tuple[VersionGap, ...]
+    silent: tuple[Silent, ...] = ()
 
 
 def find_symptoms(incident: Incident, evidence: Evidence, focus_patterns: Sequence[str] = ()) -> Symptoms:
@@ -83,7 +94,7 @@ def find_symptoms(incident: Incident, evidence: Evidence, focus_patterns: Sequen
         services=services,
         first_failing_service=first,
         blast_radius=blast_radius(first, since, graph, incident),
-        anomalies=anomalies(measured.shifts),
+        anomalies=anomalies(measured.shifts, measured.silent),
         log_patterns=patterns,
         looked_at=_looked_at(evidence, measured),
     )
@@ -110,7 +121,15 @@ def measure(incident: Incident, evidence: Evidence) -> Measured:
     moved = (shift_of(series, points, at, end, usual) for series, points in measured)
     shifts = tuple(s for s in moved if s is not None)
     gaps = version_gaps(measured, alert - _BEFORE_RELEASE.total_seconds(), alert + _BEFORE_END.total_seconds())
-    return Measured(datetime.fromtimestamp(at, tz=UTC), onset is not None, shifts, tuple(gaps))
+    silent = tuple(_silent(measured, at, min(end, end_of_recording(points for _, points in measured))))
+    return Measured(datetime.fromtimestamp(at, tz=UTC), onset is not None, shifts, tuple(gaps), silent)
+
+
+def _silent(rows: Iterable[tuple[MetricSeries, Points]], onset: float, end: float) -> Iterator[Silent]:
+    for series, points in rows:
+        since = stopped(points, onset, end)
+        if since is not None:
+            yield Silent(series, since, median(points.values.tolist()))
 
 
 def _usual_length(all_points: Sequence[Points], onset: float, end: float) -> tuple[int, int]:
@@ -159,29 +178,39 @@ def steady_operations(shifts: Iterable[Shift], onset: float) -> set[tuple[str, s
     return steady
 
 
-def anomalies(shifts: Iterable[Shift]) -> tuple[SeriesAnomaly, ...]:
-    """The series that moved, strongest first."""
-    moved = [shift for shift in shifts if shift.badness > 0 or (shift.kind is Quantity.SETTING and shift.sigmas)]
-    moved.sort(key=lambda s: (-s.badness, -abs(s.sigmas), s.series.service or "", s.series.key))
-    return tuple(
-        SeriesAnomaly(
-            service=shift.series.service,
-            series=shift.series.key,
-            kind="setting" if shift.kind is Quantity.SETTING else _shape(shift),
-            onset=datetime.fromtimestamp(shift.since, tz=UTC),
-            before=shift.normal.middle,
-            after=shift.after,
-            score=round(min(abs(shift.sigmas), 1e6), 3),
-        )
-        for shift in moved
-        if shift.since is not None
-    )[:MAX_ANOMALIES]
+def anomalies(shifts: Iterable[Shift], silent: Iterable[Silent] = ()) -> tuple[SeriesAnomaly, ...]:
+    """The series that moved, strongest first, then those that stopped or stand still."""
+    shaped = [(shift, shape_of(shift)) for shift in shifts]
+    moved = [(s, form) for s, form in shaped if s.badness > 0 or (form == "setting" and s.sigmas)]
+    moved.sort(key=lambda p: (-p[0].badness, -abs(p[0].sigmas), p[0].series.service or "", p[0].series.key))
+    found = [_anomaly(shift, form, shift.since) for shift, form in moved if shift.since is not None]
+    found += [_missing(one) for one in silent]
+    found += [_anomaly(s, form, s.onset) for s, form in shaped if form == "flat_line" and s.badness == 0]
+    return tuple(found)[:MAX_ANOMALIES]
 
 
-def _shape(shift: Shift) -> str:
-    if shift.after < shift.normal.middle:
-        return "drop"
-    return "spike" if abs(shift.peak - shift.normal.middle) > 5 * abs(shift.delta) else "level"
+def _anomaly(shift: Shift, form: str, at: float) -> SeriesAnomaly:
+    return SeriesAnomaly(
+        service=shift.series.service,
+        series=shift.series.key,
+        kind=form,
+        onset=datetime.fromtimestamp(at, tz=UTC),
+        before=shift.normal.middle,
+        after=shift.after,
+        score=round(min(abs(shift.sigmas), 1e6), 3),
+    )
+
+
+def _missing(one: Silent) -> SeriesAnomaly:
+    return SeriesAnomaly(
+        service=one.series.service,
+        series=one.series.key,
+        kind="missing",
+        onset=datetime.fromtimestamp(one.since, tz=UTC),
+        before=one.before,
+        after=0.0,
+        score=0.0,
+    )
 
 
 def _since(measured: Measured, patterns: Iterable[LogPattern]) -> dict[str, datetime]:
