@@ -12,8 +12,8 @@ from assets.results import METADATA_LIMIT, markdown
 from incident_pipeline.documents.escape import code
 from incident_pipeline.documents.escape import markdown as escape_markdown
 from incident_pipeline.documents.plot import plot_symptoms
-from incident_pipeline.knowledge_health import Health
 from incident_pipeline.documents.propagation_plot import plot_propagation
+from incident_pipeline.knowledge_health import Health
 from incident_pipeline.models import (
     Alert,
     Diagnosis,
