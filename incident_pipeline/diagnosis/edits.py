@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from incident_pipeline.diagnosis.diffs import (
@@ -85,6 +85,7 @@ _REMOVED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("error_handling_removed", _rx(r"\b(try|catch|except|rescue|recover|on_?error)\b|if\s+err\s*!=\s*nil|\.catch\(")),
     ("index_removed", _rx(r"\b(create\s+(unique\s+)?index|add_?index|db_index|index:\s*true|@index|primary key)")),
     ("auth_removed", _rx(r"authorization|bearer|api_?key|credential|permission|\brole\b|\bscope|signature|csrf|cors|allow_?origin")),
+    ("buffering_removed", _rx(r"\bbufio|buffered|bufferedwriter|stringio|setbuf")),
     ("await_removed", _rx(r"\bawait\b|\.then\(|\.join\(\)|\.result\(\)|wait_?group|\.wait\(")),
     ("transaction_removed", _rx(r"\b(begin|commit|rollback|transaction|atomic|savepoint|idempoten\w+)\b")),
 )  # fmt: skip
@@ -137,7 +138,7 @@ _KEYS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("retries", _rx(r"retr|attempt|redeliver")),
     ("backoff", _rx(r"back_?off|delay|jitter")),
     ("replicas", _rx(r"replica|instances|desired|min_?(pods|nodes)|scale|hpa|maxunavailable|minavailable")),
-    ("resources", _rx(r"\bcpu|memory|\bmem|heap|xmx|requests?$|limits?$|disk|storage|quota|ulimit|nofile|gomaxprocs|gomemlimit")),
+    ("resources", _rx(r"\bcpu|memory|\bmem|heap|xmx|requests?$|limits?$|disk|storage|quota|ulimit|nofile|gomaxprocs|gomemlimit|gogc")),
     ("concurrency", _rx(r"concurren|worker|parallel|thread|prefetch|in_?flight|partitions?")),
     ("batch", _rx(r"batch|chunk|page_?size|bulk|flush")),
     ("limit", _rx(r"max|limit|pool|size|capacity|buffer|queue|conn|entries|threshold|burst|rate|budget|window")),
@@ -301,6 +302,19 @@ def _setting_kinds(family: str | None, setting: Setting) -> Iterator[str]:
         yield f"{family or 'value'}_{'raised' if factor > 1 else 'lowered'}"
 
 
+_TYPE = _rx(
+    r"\b(u?int(8|16|32|64)?|integer|long|short|float(32|64)?|double|bool(ean)?|string|str|varchar\(\d+\)|text|bytes|uuid|number|date(time)?|timestamp)\b"
+)
+
+
+def _types(removed: Sequence[str], added: Sequence[str]) -> str | None:
+    """The added line that differs from a removed one in a type alone."""
+    frames = {_TYPE.sub("T", line).strip(): line.strip() for line in removed if _TYPE.search(line)}
+    return next(
+        (line for line in added if frames.get(_TYPE.sub("T", line).strip(), line.strip()) != line.strip()), None
+    )
+
+
 _EXACT = _rx(r"\b(big_?decimal|decimal|numeric|big_?int(eger)?|quantize|money)\b")
 _INEXACT = _rx(r"\b(float(32|64)?|double|parsefloat|real)\b")
 
@@ -310,6 +324,9 @@ def _line_edits(path: str, removed: list[str], added: list[str], context: list[s
     yield from _counted(_ADDED, path, added, removed, "adds")
     if _call_in_loop(added, removed):
         yield Edit("call_in_loop", path, f"calls out once for each item in {path}")
+    retyped = _types(removed, added)
+    if retyped is not None:
+        yield Edit("type_changed", path, f"changes a type: `{_shown(retyped)}` in {path}")
     if _EXACT.search("\n".join(removed)) and _INEXACT.search("\n".join(added)):
         yield Edit("precision_removed", path, f"computes with rounded numbers what was exact, in {path}")
     for old, new in _literals(removed, added):

@@ -150,13 +150,13 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     _mechanism(
         "schema_mismatch",
-        "schema_changed format_changed query_changed literal_changed",
+        "schema_changed type_changed format_changed query_changed literal_changed",
         r"column|relation|table .*exist|unknown field|no such (column|table)|schema|migration|violates|null value|SQLSTATE|"
         r"constraint|duplicate key",
     ),
     _mechanism(
         "bad_serialization",
-        "format_changed literal_changed header_changed check_removed value_changed precision_removed endpoint_changed dependency_major dependency_minor",
+        "type_changed format_changed literal_changed header_changed check_removed value_changed precision_removed endpoint_changed dependency_major dependency_minor",
         r"pars(e|ing)|unmarshal|deseriali|decode|invalid (json|character|format|type|utf|date|timestamp)|schema|unexpected "
         r"(token|end|field|type)|malformed|415|400|422|bad request|cannot convert|ClassCast|type mismatch|protobuf|avro",
     ),
@@ -245,6 +245,23 @@ MECHANISMS: tuple[Mechanism, ...] = (
         "probe_lowered probe_changed timeout_lowered backoff_lowered",
         r"probe failed|liveness|readiness|startup probe|restarting failed container|crashloop|unhealthy",
         _CONFIG,
+    ),
+    _mechanism(
+        "circuit_opens",
+        "limit_lowered timeout_lowered limit_changed retries_lowered batch_lowered",
+        r"circuit.?breaker|circuit (is )?open|is open and does not permit|short.?circuit|outlier.?(detect|eject)",
+        _CONFIG,
+    ),
+    _mechanism(
+        "cut_off_at_shutdown",
+        "timeout_lowered timeout_removed probe_lowered cleanup_removed",
+        r"in.?flight|terminated while|(during|on) shutdown|draining|SIGTERM|closed (the )?connection|connection closed",
+        _CONFIG,
+    ),
+    _mechanism(
+        "small_writes",
+        "buffering_removed batching_removed batch_lowered",
+        r"iops|fsync|disk (latency|busy|saturat)|write (latency|amplif)|syscall|small writes|flush",
     ),
     _mechanism(
         "writes_lost",

@@ -8,6 +8,74 @@ import pytest
 from tests.unit.diagnosis.test_change_scenarios import Case, told
 
 CASES = {
+    "tablelock": Case(
+        "+ALTER TABLE payments ADD COLUMN region text NOT NULL DEFAULT 'eu';",
+        ("payments/migrations/0101_region.sql",),
+        ("canceling statement due to lock timeout on relation payments", "1,204 sessions waiting for AccessShareLock"),
+    ),
+    "gcpercent": Case(
+        "-ENV GOGC=100\n+ENV GOGC=10",
+        ("services/payments/Dockerfile",),
+        ("GC cpu fraction 0.71, request latency p99 4.2s", "cpu throttled: garbage collection runs continuously"),
+    ),
+    "httpkeepalive": Case(
+        "-\tMaxIdleConnsPerHost: 100,\n+\tDisableKeepAlives: true,",
+        ("pkg/httpclient/client.go",),
+        ("dial tcp 10.0.3.7:443: connect: cannot assign requested address", "TIME_WAIT sockets exhausted"),
+    ),
+    "breaker": Case(
+        "-    failureRateThreshold: 50\n+    failureRateThreshold: 1",
+        ("services/payments/config/resilience.yml",),
+        ("CircuitBreaker 'ledger' is OPEN and does not permit further calls",),
+    ),
+    "shutdown": Case(
+        "-  terminationGracePeriodSeconds: 60\n+  terminationGracePeriodSeconds: 1",
+        ("deploy/payments/deployment.yaml",),
+        (
+            "request aborted: pod terminated while 37 requests in flight",
+            "502 bad gateway: upstream closed connection during shutdown",
+        ),
+    ),
+    "singleton": Case(
+        "-    private final SimpleDateFormat format() { return new SimpleDateFormat(P); }\n+    private static final SimpleDateFormat FORMAT = new SimpleDateFormat(P);",
+        ("payments/src/main/java/shop/Dates.java",),
+        ("java.lang.NumberFormatException: multiple points at SimpleDateFormat.parse (Dates.java:31)",),
+    ),
+    "sortkey": Case(
+        "-    ORDER BY created_at DESC LIMIT 50\n+    ORDER BY LOWER(customer_name) DESC LIMIT 50",
+        ("payments/queries/list.sql",),
+        ("slow query: ORDER BY LOWER(customer_name) took 11200 ms, external merge on disk",),
+    ),
+    "proto": Case(
+        "-  string currency = 3;\n+  int32 currency = 3;",
+        ("proto/payments/v1/charge.proto",),
+        ("proto: cannot parse invalid wire-format data in field currency", "failed to unmarshal ChargeRequest"),
+    ),
+    "urlencode": Case(
+        '-    path = "/accounts/" + quote(name)\n+    path = "/accounts/" + name',
+        ("payments/accounts.py",),
+        ("400 Bad Request: invalid path /accounts/Müller & Co", "upstream rejected malformed url"),
+    ),
+    "workers": Case(
+        "-workers = 8\n+workers = 1",
+        ("services/payments/gunicorn.conf.py",),
+        ("request queue full: 512 waiting, all workers busy", "upstream timed out waiting for a free worker"),
+    ),
+    "buffering": Case(
+        "-\tbufio.NewWriterSize(f, 1<<16)\n+\tf",
+        ("services/payments/journal/writer.go",),
+        ("journal fsync latency 900 ms, disk iops saturated",),
+    ),
+    "scope": Case(
+        '-  scopes: ["payments.read", "payments.write"]\n+  scopes: ["payments.read"]',
+        ("services/payments/config/oauth.yaml",),
+        ("insufficient_scope: token lacks payments.write", "403 forbidden on POST /captures"),
+    ),
+    "defaultarg": Case(
+        "-def settle(batch, dry_run=False):\n+def settle(batch, dry_run=True):",
+        ("payments/settle.py",),
+        ("settlement skipped: dry run, nothing written", "ledger total unchanged after settle"),
+    ),
     "pool": Case(
         "-  maximumPoolSize: 50\n+  maximumPoolSize: 5",
         ("payments/src/main/resources/application.yml",),
