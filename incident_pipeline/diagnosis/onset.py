@@ -88,5 +88,5 @@ def _standardised(values: Array, times: Array, normal: Normal, alert: float) -> 
     """Robust standard deviations from normal; of a series that often strays far, in units of how far it strays."""
     away = (values - normal.middle) / normal.spread
     usual = np.abs(away[times < alert - _GUARDS[-1][0]])
-    strays = float(np.quantile(usual, 0.95)) / 2.0 if len(usual) >= 5 else 1.0
+    strays = float(np.sort(usual)[int(0.95 * (len(usual) - 1))]) / 2.0 if len(usual) >= 5 else 1.0
     return np.clip(away / max(strays, 1.0), -CLIP, CLIP)
