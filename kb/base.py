@@ -198,6 +198,11 @@ class KnowledgeBase:
         method = self._searcher.method if usable else "words (BM25); the embedding model is not installed"
         return {"chunks": len(self._contents.chunks), "vectors": vectors, "method": method}
 
+    @property
+    def ranks_by_words_alone(self) -> bool:
+        """Whether searches do without meaning although a model is wanted: it is missing, or was at the last indexing."""
+        return self.model != "none" and "meaning" not in str(self.stats()["method"])
+
     def get(self, identity: str) -> Document | None:
         """The document of this id."""
         return next((document for document in self.documents if document.id == identity), None)

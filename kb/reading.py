@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kb.documents import KINDS, Document, as_utc
 from kb.errors import UnreadableError
-from kb.git_history import Past, file_histories
-from kb.structure import find_structure
+
+if TYPE_CHECKING:
+    from kb.git_history import Past
 
 MOST_BYTES = 5_000_000
 """A longer text file is not a document that somebody reads at night."""
@@ -95,6 +96,8 @@ def _read(path: Path, most_bytes: int) -> Iterator[Document | Skipped]:
     if not path.is_dir():
         yield from _read_file(path, path.parent, most_bytes)
         return
+    from kb.git_history import file_histories
+
     histories = file_histories(path)
     for file in _files(path):
         for item in _read_file(file, path, most_bytes):
@@ -133,7 +136,7 @@ def _read_file(path: Path, folder: Path, most_bytes: int) -> Iterator[Document |
             yield _read_document(path, folder, most_bytes)
     except UnreadableError as error:
         yield Skipped(str(path), str(error))
-    except (OSError, EOFError, ValueError, RecursionError) as error:
+    except (OSError, EOFError, ValueError, RuntimeError) as error:  # a link to itself is a RuntimeError
         yield Skipped(str(path), str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
 
 
@@ -214,6 +217,8 @@ def with_structure(document: Document, given: Mapping[str, Any]) -> Document:
     """
     if document.kind != "postmortem":
         return document
+    from kb.structure import find_structure
+
     found = find_structure(document.text, document.title)
     minutes = None if found.duration is None else f"{found.duration.total_seconds() / 60:.0f}m"
     said = {"severity": found.severity, "root_cause": found.root_cause, "fix": found.fix, "duration": minutes}

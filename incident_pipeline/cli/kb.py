@@ -38,7 +38,10 @@ def search(
     """
     oldest = datetime.now(UTC) - _duration(since) if since else None
     with said():
-        found = opened().search(" ".join(text), kind=known_kind(kind), limit=limit, since=oldest)
+        knowledge_base = opened()
+        found = knowledge_base.search(" ".join(text), kind=known_kind(kind), limit=limit, since=oldest)
+        if found and knowledge_base.ranks_by_words_alone:
+            output.note("ranked by words alone (BM25): the embedding model is missing, see `kb stats`")
     if as_json:
         output.print_json([result.as_json() for result in found])
     else:

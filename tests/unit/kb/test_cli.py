@@ -36,6 +36,14 @@ def test_search_prints_what_a_person_can_read(data: str) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_without_the_model_words_rank_and_that_is_said(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "words alone" not in call("--data-dir", data, "kb", "search", "disk full").stderr
+    monkeypatch.setattr("kb.embedding.model_folder", lambda: None)
+    result = call("--data-dir", data, "kb", "search", "disk full")
+    assert "Disk is full" in result.stdout
+    assert "ranked by words alone (BM25)" in result.stderr
+
+
 def test_search_as_json(data: str) -> None:
     result = call("--data-dir", data, "kb", "search", "disk full", "--json", "--kind", "runbook", "--limit", "1")
     (found,) = json.loads(result.stdout)
