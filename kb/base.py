@@ -200,7 +200,7 @@ class KnowledgeBase:
 
     @property
     def ranks_by_words_alone(self) -> bool:
-        """Whether searches do without meaning although a model is wanted: it is missing, or was at the last indexing."""
+        """Whether searches do without meaning although a model is wanted: it is missing, or was when indexing."""
         return self.model != "none" and "meaning" not in str(self.stats()["method"])
 
     def get(self, identity: str) -> Document | None:
