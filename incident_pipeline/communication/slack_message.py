@@ -80,7 +80,7 @@ def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
         for action in _to_be_decided(known.actions):
             blocks += _proposal(known, action)
         blocks.append(_handles(known))
-    return {"text": plain_text(text), "blocks": _marked(blocks), "about": "header"}
+    return {"text": plain_text(text), "blocks": _marked(blocks), "about": "first message"}
 
 
 def reply(text: str, about: str) -> dict[str, Any]:

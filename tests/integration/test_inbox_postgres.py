@@ -10,6 +10,7 @@ import pytest
 
 from incident_pipeline.config import Alerts
 from incident_pipeline.storage.inbox import Inbox
+from incident_pipeline.storage.outbox import Draft
 from tests.integration.postgres import postgres
 from tests.storms import make_storm
 from tests.unit.intake.builders import NOW, alert, at, catalogue, resolved
@@ -22,6 +23,7 @@ def test_the_inbox_on_postgres(tmp_path: Path) -> None:
     with postgres(tmp_path) as url:
         one_incident_from_alert_to_close_out(url)
         people_decide(url)
+        people_are_told(url)
         several_at_once(url)
 
 
@@ -60,6 +62,43 @@ def people_decide(url: str) -> None:
     inbox.heartbeat("receiver", at(5011))
     assert inbox.state(at(5011)).heartbeats == {"receiver": at(5011)}
     inbox.close()
+
+
+def people_are_told(url: str) -> None:
+    inbox, other = Inbox.open(url), Inbox.open(url)
+    inbox.accept([alert("t", "told")], at(5000))
+    inbox.group(at(5000), Alerts(), ())
+    name = next(record.incident_id for record in inbox.incidents() if record.services == ("told",))
+    assert inbox.firing(name) == ["told is slow"]
+    waiting, up_to = inbox.unheard()
+    assert name in waiting
+    inbox.heard(up_to)
+    assert other.unheard() == ({}, up_to)
+    about = {"medium": "slack", "target": "#c", "incident_id": name}
+    header = Draft(key=f"{name}:slack:header", content={"text": "1"}, **about)
+    replies = [Draft(key=f"r{n}", content={"text": str(n)}, thread=f"{name}:slack:header", **about) for n in range(2)]
+    assert inbox.tell(name, {"status": "x"}, 0, [*replies, header], at(5001))
+    assert not other.tell(name, {"status": "y"}, 0, [header], at(5001))
+    first = inbox.take(at(5001), LEASE)
+    assert first is not None
+    assert first.key == header.key
+    assert other.take(at(5002), LEASE) is None
+    again = other.take(at(5002) + LEASE, LEASE)
+    assert again is not None
+    assert again.uncertain
+    assert not inbox.sent(first, {"channel": "C", "ts": "1"}, at(5100))
+    assert other.sent(again, {"channel": "C", "ts": "2"}, at(5100))
+    keys = []
+    while (taken := inbox.take(at(5101), LEASE)) is not None:
+        keys.append((taken.key, taken.thread_reference))
+        assert inbox.sent(taken, {"channel": "C", "ts": taken.key}, at(5101))
+    assert keys == [(f"r{n}", {"channel": "C", "ts": "2"}) for n in range(2)]
+    assert inbox.incident(name).slack_thread_ts == "2"
+    assert [inbox.first_seen("x", at(n)) for n in (5200, 5201)] == [True, False]
+    inbox.mitigate(name, "jo", at(5300))
+    assert inbox.resolve_mitigated(at(9000), timedelta(minutes=15)) == []
+    inbox.close()
+    other.close()
 
 
 def several_at_once(url: str) -> None:

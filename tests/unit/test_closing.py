@@ -88,7 +88,7 @@ def test_the_timeline_has_what_was_done_and_said_each_with_its_source(tmp_path: 
     done = [(entry.text, entry.source) for entry in entries if entry.kind in kinds]
     assert done == [
         ("Incident acknowledged by jo", "jo"),
-        ("Told #incidents: header", "slack"),
+        ("Told #incidents: first message", "slack"),
         ("Told #incidents: status update", "slack"),
         ("Rollback to v2.3.4: approved by dana (go)", "dana"),
         ("Rollback to v2.3.4: done by dana (by hand)", "dana"),
