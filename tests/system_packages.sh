@@ -42,7 +42,7 @@ fi
 wait
 
 missing=""
-for pair in prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager git:git /usr/lib/postgresql:postgresql \
+for pair in prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager git:git kubectl:kubernetes-client /usr/lib/postgresql:postgresql \
     /usr/sbin/nginx:nginx-light redis-server:redis-server; do
     thing=${pair%:*}
     case "$thing" in

@@ -16,6 +16,7 @@ from incident_pipeline.configuration.file import load_scenario
 from incident_pipeline.configuration.mistakes import section_at
 from incident_pipeline.configuration.reference import json_schema, key_rows
 from incident_pipeline.errors import ConfigurationError
+from incident_pipeline.remediation.executors.registry import EXECUTORS
 from tests.shared_data import shared_path
 from tests.unit.cli.runner import ROOT, call
 
@@ -66,6 +67,24 @@ def test_the_documentation_s_example_loads(tmp_path: Path) -> None:
     path = tmp_path / "incident.yaml"
     path.write_text(example)
     assert load_scenario(path, environ={"RECEIVER_TOKEN": "x"}).missing == ()
+
+
+def test_the_examples_of_remediation_load(tmp_path: Path) -> None:
+    examples = re.findall(r"```yaml\n(scenario:.*?)```", (DOCS / "remediation.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(example)
+        secrets = dict.fromkeys(("DANA_TOKEN", "ERIN_TOKEN", "ARGOCD_TOKEN"), "x" * 20)
+        assert load_scenario(path, environ=secrets).missing == ()
+
+
+def test_the_page_of_remediation_names_every_executor_and_every_placeholder() -> None:
+    page = (DOCS / "remediation.md").read_text()
+    assert [name for name in EXECUTORS if f"| `{name}` |" not in page] == []
+    assert [
+        name for name in ("service", "version", "replicas", "flag", "execution") if f"{{{{ {name} }}}}" not in page
+    ] == []
 
 
 def test_the_documentation_s_mistakes_are_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
