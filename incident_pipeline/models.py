@@ -366,6 +366,11 @@ COULD_HAVE_TOLD: dict[str, str] = {
 }
 
 
+def _why(envelope: Envelope[Any]) -> str:
+    nothing = "nothing was read before the deadline or a failure, and there may be more"
+    return envelope.error or (nothing if envelope.partial else "no answer")
+
+
 class Gathered(Model, Generic[Row]):
     """One kind of evidence: the envelopes of all sources that were asked for it."""
 
@@ -399,10 +404,21 @@ class Gathered(Model, Generic[Row]):
         if not self.envelopes:
             return (Gap(kind=self.kind, source=self.kind, reason="no source is configured", could_have_told=told),)
         return tuple(
-            Gap(kind=self.kind, source=e.source, reason=e.error or "no answer", could_have_told=told)
+            Gap(kind=self.kind, source=e.source, reason=_why(e), could_have_told=told)
             for e in self.envelopes
-            if e.status is EnvelopeStatus.UNAVAILABLE
+            if e.status is EnvelopeStatus.UNAVAILABLE or (e.partial and not e.rows)
         )
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """One sentence for each source that answered with less than it has."""
+        told = []
+        for envelope in self.envelopes:
+            if envelope.rows and envelope.truncated:
+                told.append(f"{envelope.source}: more than the {len(envelope.rows)} that were read")
+            elif envelope.rows and envelope.partial:
+                told.append(f"{envelope.source}: {len(envelope.rows)} were read before the deadline or a failure")
+        return tuple(told)
 
 
 class Evidence(Model):

@@ -22,6 +22,7 @@ from incident_pipeline.models import (
     ActionType,
     Diagnosis,
     Evidence,
+    EvidenceKind,
     Gap,
     Incident,
     Remediation,
@@ -126,7 +127,11 @@ def _evidence(evidence: Evidence, symptoms: Symptoms, diagnosis: Diagnosis) -> I
     missing = _not_available(diagnosis.gaps)
     if missing:
         yield missing
-    elif not lines:
+    if cut := _incomplete(evidence):
+        yield cut
+    if missing:
+        return
+    if not lines:
         yield "Nothing unusual was found in what the sources answered"
 
 
@@ -138,6 +143,13 @@ def _not_available(gaps: Sequence[Gap]) -> str:
         for reason, group in groupby(ordered, key=_reason)
     ]
     return f"Not available: {', '.join(parts)}" if parts else ""
+
+
+def _incomplete(evidence: Evidence) -> str:
+    """`Incomplete: logs (datadog: more than the 1000 that were read)`."""
+    kinds = ((kind, getattr(evidence, kind.value).cut) for kind in EvidenceKind)
+    parts = [f"{kind_name(kind.value)} ({'; '.join(told)})" for kind, told in kinds if told]
+    return f"Incomplete: {', '.join(parts)}" if parts else ""
 
 
 def _reason(gap: Gap) -> str:

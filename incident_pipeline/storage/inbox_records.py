@@ -17,7 +17,7 @@ from pydantic import Field
 from incident_pipeline.models import Alert, Incident, IncidentStatus, Model, Severity, Utc
 from incident_pipeline.storage.claim_choice import due_now
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.inbox_base import InboxBase, batches, count, incident_row, note, stamp
+from incident_pipeline.storage.inbox_base import InboxBase, Row, batches, count, incident_row, note, stamp
 from incident_pipeline.storage.inbox_rows import alert_of
 from incident_pipeline.storage.inbox_schema import (
     alerts,
@@ -240,9 +240,16 @@ def _newest_deliveries(connection: sa.Connection, incident_id: str) -> list[Aler
         before = newest.get(row["identity"])
         if before is None:
             newest[row["identity"]] = dict(row)
-        elif not (before["status"] == "resolved" and row["status"] != "resolved"):
-            newest[row["identity"]] = {**row, "received_at": min(before["received_at"], row["received_at"])}
+        elif not (before["status"] == "resolved" and row["status"] != "resolved" and not _fires_again(before, row)):
+            first = {name: min(before[name], row[name]) for name in ("started_at", "received_at")}
+            newest[row["identity"]] = {**row, **first}
     return [alert_of(row) for row in sorted(newest.values(), key=lambda row: (row["started_at"], row["alert_id"]))]
+
+
+def _fires_again(before: Row, row: Row) -> bool:
+    """Whether an event is later than the recovery: a late delivery from before it is not."""
+    ended = before["resolved_at"]
+    return ended is not None and row["started_at"] > ended
 
 
 def _services(connection: sa.Connection, names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,8 @@ from incident_pipeline.models import Alert
 from incident_pipeline.storage.inbox_base import moment_of, stamp
 from kb.redaction import redact, redact_value
 
+TELL_EVENTS = frozenset({"datadog"})
+"""Sources whose alerts say when something happened to them, not when they began."""
 MAX_RAW = 65_536
 """Characters of a raw payload that are worth keeping."""
 
@@ -26,9 +28,11 @@ def alert_row(alert: Alert, received_at: datetime) -> dict[str, Any]:
     What the sender says of when it was received does not count.
     """
     started, resolved = stamp(alert.started_at), stamp(alert.resolved_at) if alert.resolved_at else None
-    identity = (alert.source, alert.source_id, started)
+    event = (alert.source, alert.source_id, started)
+    # without a start of its own, what has the same id in one incident is one alert
+    identity = event[:2] if alert.source in TELL_EVENTS else event
     return {
-        "delivery": digest(*identity, alert.status.value, resolved, alert.severity.value),
+        "delivery": digest(*event, alert.status.value, resolved, alert.severity.value),
         "identity": digest(*identity),
         "source": _text(alert.source),
         "source_id": _text(alert.source_id),
