@@ -63,6 +63,9 @@ def scenario_for(case: Case, deadline: str = "5s") -> Scenario:
         EvidenceKind.LOGS: {"logs": {"provider": case.name, "deadline": deadline}},
         EvidenceKind.RELATED_ALERTS: {"related_alerts": {"sources": [case.name], "deadline": deadline}},
         EvidenceKind.ON_CALL: {"on_call": {"deadline": deadline}},
+        EvidenceKind.KUBERNETES_STATE: {
+            "kubernetes": {"sources": [case.name], "namespaces": ["shop"], "deadline": deadline}
+        },
     }
     return Scenario.model_validate(
         {
@@ -234,3 +237,50 @@ def test_numbers_as_texts_duplicates_and_unknown_words_do_no_harm(case: Case) ->
         got = ask(case, lambda _, answer=answer: httpx.Response(200, json=answer))
         for envelope in got.envelopes:
             assert "the connector" not in (envelope.error or ""), envelope.error
+
+
+DIALECTS: dict[str, tuple[int, dict[str, str], Any]] = {
+    "cloudwatch": (400, {}, {"__type": "ThrottlingException", "message": "Rate exceeded"}),
+    "datadog": (429, {"X-RateLimit-Reset": "2", "X-RateLimit-Remaining": "9"}, None),
+    "github": (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"}, {"message": "limit"}),
+    "github-actions": (403, {"Retry-After": "60"}, {"message": "You have exceeded a secondary rate limit"}),
+    "gitlab": (429, {"RateLimit-Reset": "9999999999"}, None),
+    "opsgenie": (429, {"X-RateLimit-State": "THROTTLED", "X-RateLimit-Period-In-Sec": "60"}, None),
+    "pagerduty": (429, {"ratelimit-reset": "60"}, None),
+    "slack": (200, {}, {"ok": False, "error": "ratelimited"}),
+    "statuspage": (420, {}, {"error": "calm down"}),
+}
+"""How each vendor words that it was asked too often; the others send 429 with Retry-After."""
+
+
+@every_connector
+def test_a_limit_in_the_vendors_own_words_is_told_within_the_deadline(case: Case) -> None:
+    status, headers, body = DIALECTS.get(case.name, (429, {"Retry-After": "60"}, None))
+    content = b"" if body is None else json.dumps(body).encode()
+    started = time.monotonic()
+    reason = sentence(ask(case, lambda _: httpx.Response(status, headers=headers, content=content), "1s"))
+    assert "rate" in reason.lower() or str(status) in reason
+    assert time.monotonic() - started < 3
+
+
+@every_connector
+def test_an_answer_of_one_byte_at_a_time_costs_its_deadline(case: Case) -> None:
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for _ in range(10_000):
+                yield b" "
+                await asyncio.sleep(0.05)
+
+    started = time.monotonic()
+    sentence(ask(case, lambda _: httpx.Response(200, stream=Slow()), "0.3s"))
+    assert time.monotonic() - started < 2
+
+
+@every_connector
+def test_a_clock_an_hour_off_changes_nothing(case: Case) -> None:
+    dates = ("Mon, 23 Nov 2026 13:35:00 GMT", "Mon, 23 Nov 2026 15:35:00 GMT", "once upon a time")
+    body = {"status": "success", "ok": True, "data": {"result": [], "groups": []}}
+    found = [
+        ask(case, lambda _, date=date: httpx.Response(200, json=body, headers={"Date": date})).status for date in dates
+    ]
+    assert len(set(found)) == 1
