@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from pydantic import Field, SecretStr
@@ -36,6 +36,8 @@ class Question(Model):
     """How long the answer may take; a source that pages returns what it has a little earlier, marked partial."""
     queries: Mapping[str, str] = Field(default_factory=dict)
     """For metrics: name -> the provider's query."""
+    baseline: tuple[timedelta, ...] = ()
+    """For metrics: how long before the same hour is wanted as well."""
     focus_patterns: tuple[str, ...] = ()
     focus_areas: tuple[str, ...] = ()
     projects: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)

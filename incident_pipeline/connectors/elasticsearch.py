@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
-from incident_pipeline.connectors.log_plan import LogSearch, log_plan
+from incident_pipeline.connectors.log_plan import LogSearch, counted, log_plan
 from incident_pipeline.connectors.paging import Collected, mapped, together, unique
 from incident_pipeline.connectors.shapes import at, mapping, rows_at
 from incident_pipeline.evidence.envelopes import answered
@@ -31,6 +31,8 @@ from incident_pipeline.models import Envelope, EvidenceKind, LogEntry
 from incident_pipeline.moments import format_moment, parse_moment
 
 LEVELS = ("error", "ERROR", "Error", "err", "fatal", "FATAL", "Fatal", "critical", "CRITICAL", "Critical", "severe")
+MOST_COUNTED = 100_000
+"""Up to so many lines the server counts."""
 LONGEST_MESSAGE = 20_000
 
 
@@ -84,6 +86,8 @@ class Elasticsearch:
         content = answer.object()
         total = at(content, "hits", "total", "value")
         found = Collected(hits, truncated=isinstance(total, int) and total > part.limit)
+        if isinstance(total, int):
+            found.notes += counted(part.name, total, len(hits))
         failed = at(content, "_shards", "failed")
         if content.get("timed_out") is True or (isinstance(failed, int) and failed > 0):
             found.partial = True
@@ -127,7 +131,7 @@ def search_body(part: LogSearch, question: Question, fields: Fields) -> dict[str
         "query": query,
         "size": part.limit,
         "sort": [{fields.timestamp: {"order": order}}],
-        "track_total_hits": part.limit + 1,
+        "track_total_hits": max(MOST_COUNTED, part.limit + 1),
     }
 
 

@@ -30,6 +30,11 @@ class LogSearch:
     newest_first: bool
 
 
+def counted(name: str, total: int, read: int) -> list[str]:
+    """What the server's own count says of one search, where not all of it was read."""
+    return [f"{name}: {total} lines by the server's count, {read} of them read"] if total > read else []
+
+
 def log_plan(question: Question) -> list[LogSearch]:
     """The searches that together give at most `question.limit` lines."""
     split = min(max(question.around - BEFORE_THE_ALERT, question.window.start), question.window.end)

@@ -9,6 +9,7 @@ install. Options: `label` (service_name), the stream label that names the servic
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from incident_pipeline.connectors.log_plan import LogSearch, log_plan
 from incident_pipeline.connectors.paging import Collected, mapped, together, unique
 from incident_pipeline.connectors.promql import quote
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
+from incident_pipeline.errors import SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.incident_folder.rows import LEVELS, level_of
 from incident_pipeline.intake.alert_fields import one_line
@@ -29,6 +31,7 @@ from incident_pipeline.models import Envelope, EvidenceKind, LogEntry
 from incident_pipeline.moments import parse_moment
 
 PATH = "/loki/api/v1/query_range"
+COUNT_PATH = "/loki/api/v1/query"
 _COMPLAINTS = ("error", "exception", "fatal", "critical", "panic")
 _LEVEL_IN_LINE = re.compile(r"\b(?:level|severity|lvl)[\"']?\s*[=:]\s*[\"']?([A-Za-z]+)|\b([A-Z]{4,8})\b")
 _SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
@@ -51,10 +54,26 @@ class Loki:
             SourceError: no query was answered.
         """
         deadline = Deadline(question.seconds)
-        found = await together({part.name: self._query(part, question, deadline) for part in log_plan(question)})
+        found, said = await asyncio.gather(
+            together({part.name: self._query(part, question, deadline) for part in log_plan(question)}),
+            self._count(question, deadline),
+        )
+        found.notes += said
         rows = unique(sorted(found.rows, key=lambda entry: entry.timestamp), lambda entry: entry.attributes["id"])
         about = {"window": question.window, "query": self._logql(question, complaints=True), **found.about()}
         return answered(question.kind, self.name, rows, **about)
+
+    async def _count(self, question: Question, deadline: Deadline) -> list[str]:
+        """How many lines complain, by the server's own count; nothing where it does not say."""
+        seconds = max(1, round((question.window.end - question.window.start).total_seconds()))
+        query = f"sum(count_over_time({self._logql(question, complaints=True)} [{seconds}s]))"
+        params = {"query": query, "time": int(question.window.end.timestamp() * 1e6) * 1000}
+        try:
+            answer = await self._client.get(COUNT_PATH, params, deadline=deadline)
+            total = float(at(rows_at(answer, "data", "result"), 0, "value", 1) or 0)
+        except (SourceError, ValueError, TypeError):
+            return []
+        return [f"{total:.0f} lines complain by the server's count"] if total > 0 else []
 
     async def close(self) -> None:
         """Let go of connections."""

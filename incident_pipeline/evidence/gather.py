@@ -140,6 +140,7 @@ def question_for(
         limit=limits.get(kind, 1000),
         seconds=deadline_of(kind, settings).total_seconds() * SOFT,
         queries=context.metrics.queries,
+        baseline=context.metrics.baseline,
         focus_patterns=context.logs.focus_patterns,
         focus_areas=context.code.focus_areas,
         projects=projects.get(kind, {}),

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from incident_pipeline.models import Alert, MetricSeries, Model, Service
 
-EXACT, ALIAS, SPELLING, WORKLOAD, SUFFIX = 1.0, 1.0, 0.95, 0.9, 0.7
+EXACT, ALIAS, PATTERN, SPELLING, WORKLOAD, SUFFIX = 1.0, 1.0, 0.95, 0.95, 0.9, 0.7
 SURE = 0.9
 """From here on a row is told under the catalogue's name."""
 
 _PREFIXES = re.compile(
-    r"^(?:svc|service|app|component|deployment|deploy|statefulset|daemonset|pod|job|resource)[:/]", re.I
+    r"^(?:(?:svc|service|app|component|deployment|deploy|statefulset|daemonset|replicaset|pod|job|cronjob|resource)"
+    r"(?:\.[a-z0-9.]+)?[:/]|(?:service\.name|service_name|app\.kubernetes\.io/name)[:=]|system:serviceaccount:[\w-]+:)",
+    re.I,
 )
 _POD = (
-    re.compile(r"^(?P<name>.+)-[0-9a-f]{6,10}-[a-z0-9]{5}$"),
+    re.compile(r"^(?P<name>.+)-(?=[a-z]*\d)[0-9a-f]{4,10}-[a-z0-9]{3,5}$"),
+    re.compile(r"^(?P<name>.+)-(?=[a-z]*\d)[0-9a-f]{8,10}$"),
     re.compile(r"^(?P<name>.+)-[bcdfghjklmnpqrstvwxz2456789]{5}$"),
     re.compile(r"^(?P<name>.+)-\d{1,3}$"),
     re.compile(r"^(?P<name>[^.:]+)(?:\.[\w-]+)?\.svc(?:\.cluster\.local)?(?::\d+)?$"),
     re.compile(r"^(?P<name>[^.:]+):\d{2,5}$"),
 )
-"""Kubernetes' names: a Deployment's pod, a DaemonSet's, a StatefulSet's or Job's; a service's address; a port."""
+"""Kubernetes' names: a pod of a Deployment, its ReplicaSet, a pod of a DaemonSet, StatefulSet or Job; the address
+of a service; a port."""
 _SUFFIXES = ("api", "service", "svc", "server", "app", "web", "backend", "deployment", "prod", "production")
 
 
@@ -46,6 +51,7 @@ class ServiceNames:
         self._exact = {service.name: service.name for service in services}
         self._aliases = _unambiguous((alias, s.name) for s in services for alias in (s.name, *s.aliases))
         self._spellings = _unambiguous((_plain(name), s.name) for s in services for name in (s.name, *s.aliases))
+        self._patterns = [(alias, s.name) for s in services for alias in s.aliases if _is_pattern(alias)]
         self._known: dict[str, Match | None] = {}
 
     def resolve(self, name: str | None) -> Match | None:
@@ -71,6 +77,11 @@ class ServiceNames:
             return Match(name, EXACT, "its name")
         if name in self._aliases:
             return Match(self._aliases[name], ALIAS, "an alias")
+        matching = {service for pattern, service in self._patterns if fnmatchcase(name, pattern)}
+        if len(matching) == 1:
+            return Match(matching.pop(), PATTERN, "a pattern among the aliases")
+        if matching:
+            return None
         found = self._spelled(name)
         if found:
             return Match(found, SPELLING, "another spelling")
@@ -115,6 +126,10 @@ def _renamed(row: Model, names: ServiceNames) -> Model:
         # a label would make it another series: two names of one service stay apart by it
         return row.model_copy(update={"service": service, "labels": {**kept, "source_service": own}})
     return row.model_copy(update={"service": service, field: {**kept, "source_service": own}})
+
+
+def _is_pattern(alias: str) -> bool:
+    return any(sign in alias for sign in "*?[")
 
 
 def _plain(name: str) -> str:

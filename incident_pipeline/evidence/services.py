@@ -13,6 +13,13 @@ from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.models import Service
 
+_ANNOTATIONS = (
+    *("backstage.io/kubernetes-id", "github.com/project-slug", "gitlab.com/project-slug", "pagerduty.com/service-id"),
+    *("argocd/app-name", "opsgenie.com/component-selector", "jenkins.io/job-full-name", "datadoghq.com/service-name"),
+    *("prometheus.io/service-name", "app.kubernetes.io/name"),
+)
+"""Of a Backstage entity: what other systems call it."""
+
 
 def service_from(row: Any) -> Service:
     """One service from a name or a mapping.
@@ -84,8 +91,7 @@ def backstage_service(entity: Mapping[str, Any]) -> Service:
     metadata = _mapping(entity.get("metadata"))
     spec = _mapping(entity.get("spec"))
     annotations = _mapping(metadata.get("annotations"))
-    known = ("backstage.io/kubernetes-id", "github.com/project-slug", "pagerduty.com/service-id", "argocd/app-name")
-    aliases = [annotations.get(name) for name in known] + [metadata.get("title")]
+    aliases = [annotations.get(name) for name in _ANNOTATIONS] + [metadata.get("title")]
     wanted = [*_names(spec.get("dependsOn")), *_names(spec.get("consumesApis"))]
     return service_from(
         {

@@ -41,7 +41,7 @@ def test_lines_of_streams() -> None:
     assert got.rows[0].service == "payments"
     assert got.rows[0].attributes["pod"] == "a"
     assert "could not be read" in got.notes[0]
-    request = recorder.requests[0]
+    request = next(request for request in recorder.requests if request.url.path.endswith("query_range"))
     assert request.headers["x-scope-orgid"] == "shop"
     assert request.url.path == "/loki/api/v1/query_range"
     assert int(request.url.params["end"]) == NS + 600 * 10**9
@@ -61,4 +61,15 @@ def test_names_cannot_change_the_query() -> None:
         r'{app=~"a\"\\} or \\{b|c\\.d", env="p\""} |~ "(?i)(error|exception|fatal|critical|panic|a\\|b)"'
     )
     ask(recorder, services=())
-    assert recorder.requests[-1].url.params["query"].startswith('{service_name=~".+"}')
+    asked = [request for request in recorder.requests if request.url.path.endswith("query_range")]
+    assert asked[-1].url.params["query"].startswith('{service_name=~".+"}')
+
+
+def test_the_servers_own_count_is_told() -> None:
+    counted = {"status": "success", "data": {"resultType": "vector", "result": [{"value": [1.0, "48211"]}]}}
+    recorder = Recorder(lambda request: counted if request.url.path.endswith("/query") else streams())
+    got = ask(recorder)
+    assert got.notes == ("48211 lines complain by the server's count",)
+    (request,) = (one for one in recorder.requests if one.url.path.endswith("/query"))
+    assert request.url.params["query"].startswith("sum(count_over_time({service_name=")
+    assert request.url.params["query"].endswith("[7800s]))")

@@ -189,3 +189,22 @@ def test_rules_that_fire_are_alerts_with_their_runbook() -> None:
     assert (row.title, row.service, row.severity.value) == ("Errors of checkout", "checkout", "P1")
     assert row.labels["runbook_url"] == "https://runbooks.example/errors"
     assert row.labels["query"] == "errors > 1"
+
+
+def test_the_same_hour_of_earlier_days_stands_before_the_series() -> None:
+    def answer(request: httpx.Request) -> Any:
+        end = float(request.url.params["end"])
+        if AROUND.timestamp() - end > 3 * 86_400:
+            return httpx.Response(422, json={"status": "error", "error": "gone"})
+        return matrix(series([[end - 60, "1"], [end, "2"]], service="payments"))
+
+    recorder = Recorder(answer)
+    days = (timedelta(days=1), timedelta(days=7))
+    got = fetch(source(recorder), question(EvidenceKind.METRICS, queries=QUERIES, baseline=days))
+    (row,) = got.rows
+    assert len(row.timestamps) == 4
+    assert list(row.timestamps) == sorted(row.timestamps)
+    assert row.timestamps[1] == AROUND.timestamp() - 86_400 + 1800
+    spans = {float(r.url.params["end"]) - float(r.url.params["start"]) for r in recorder.requests}
+    assert spans == {7800.0, 3600.0}
+    assert not got.partial

@@ -129,3 +129,29 @@ def test_a_catalogue_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: s
     with pytest.raises(ConfigurationError, match="the service catalogue cannot be read") as raised:
         load_catalogue(path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("payments-7d9f-x2x", "payments"),
+        ("payments-7d9f8c4b5", "payments"),
+        ("deployment.apps/payments", "payments"),
+        ("replicaset.apps/payments-7d9f8c4b5", "payments"),
+        ("service.name=payments", "payments"),
+        ("system:serviceaccount:shop:payments", "payments"),
+        ("ledger-eu-1", "ledger"),
+        ("batch-archive-nightly", None),
+        ("payments-fade-bed", None),
+    ],
+)
+def test_names_of_kubernetes_and_opentelemetry_and_patterns(name: str, service: str | None) -> None:
+    catalogue = [
+        Service(name="payments"),
+        Service(name="ledger", aliases=("ledger-*", "ledger-eu-?")),
+        Service(name="a", aliases=("batch-*",)),
+        Service(name="b", aliases=("*-nightly",)),
+    ]
+    match = ServiceNames(catalogue).resolve(name)
+    assert (match.service if match else None) == service
+    assert match is None or match.certainty >= SURE
