@@ -106,7 +106,8 @@ def records() -> list[IncidentRecord]:
 
 
 @pytest.mark.timeout(900)
-def test_two_workers_and_the_death_of_one(shared: Path) -> None:
+def test_two_workers_and_the_death_of_one(shared: Path, whole: bool) -> None:
+    count = 8 if whole else 4
     stack = Stack(shared / "data", shared / "incident.yaml")
     stack.start()
     second = free_port()
@@ -120,7 +121,7 @@ def test_two_workers_and_the_death_of_one(shared: Path) -> None:
     workers = [Worker(name, shared) for name in ("one", "two")]
     try:
         first = stack.receiver
-        for number in range(8):
+        for number in range(count):
             stack.receiver = first if number % 2 else f"http://127.0.0.1:{second}"
             wait_for("receiver", lambda n=number: accepted(stack, n), seconds=60)  # type: ignore[misc]
         wait_for("first diagnosis", lambda: any(record.diagnosed_at for record in records()), seconds=180)
@@ -128,7 +129,7 @@ def test_two_workers_and_the_death_of_one(shared: Path) -> None:
 
         def all_diagnosed() -> bool:
             found = records()
-            return len(found) == 8 and all(record.diagnosed_at for record in found)
+            return len(found) == count and all(record.diagnosed_at for record in found)
 
         wait_for("diagnosis of every incident", all_diagnosed, seconds=400)
         inbox = Inbox.open(os.environ["INBOX_URL"])
@@ -136,7 +137,7 @@ def test_two_workers_and_the_death_of_one(shared: Path) -> None:
             one.source_id for record in inbox.incidents() for one in inbox.incident(record.incident_id).alerts
         )
         inbox.close()
-        assert members == {f"alert-{number}": 1 for number in range(8)}
+        assert members == {f"alert-{number}": 1 for number in range(count)}
         wait_for("end of every run", lambda: not unfinished(), seconds=60)
         assert not (shared / "data" / "inbox.sqlite").exists()
     finally:

@@ -52,9 +52,11 @@ def test_what_the_image_copies_exists_and_is_let_through() -> None:
 
 def test_the_image_installs_what_the_project_needs() -> None:
     listed = runpy.run_path(str(DEPLOY / "container" / "dependencies.py"))["requirements"]
-    needed = listed(ROOT / "pyproject.toml", ["postgres"])
+    (extras,) = re.findall(r'^ARG EXTRAS="(.*)"', CONTAINERFILE, re.MULTILINE)
+    needed = listed(ROOT / "pyproject.toml", extras.split())
     assert any(line.startswith("dagster>=") for line in needed)
     assert any(line.startswith("psycopg") for line in needed)
+    assert any(line.startswith("dagster-celery") for line in needed)
 
 
 def test_the_compose_file_keeps_the_doors_shut() -> None:
