@@ -16,7 +16,7 @@ POINTS = 240
 
 @contextmanager
 def evidence_server(lines: int) -> Iterator[str]:
-    """Serve a series of 240 points for each query, and `lines` log lines; yields the URL."""
+    """Serve a series of 240 points for each query, and log lines, as many as are asked for up to `lines`; yields the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -45,7 +45,11 @@ def evidence_server(lines: int) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        # with the usual 5, two dozen connections at once lose some of their first packets, and wait a second for it
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -68,7 +72,8 @@ def _matrix(asked: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 def _streams(asked: dict[str, list[str]], lines: int) -> list[dict[str, Any]]:
     """Log lines over the window; an error appears in the last tenth."""
-    start, end = (int(asked[name][0]) for name in ("start", "end"))
+    start, end, limit = (int(asked[name][0]) for name in ("start", "end", "limit"))
+    lines = min(lines, limit)
     step = (end - start) // lines
     values = [
         [

@@ -131,7 +131,7 @@ def launch_to_end(server: DagsterWebServer, application: Application, number: in
     """Seconds from the launch of an empty run to its end."""
     claim = Claim(f"empty:{number}", f"INC-{number}", 1, "respond", "benchmark", Severity.P2)
     began = time.time()
-    run_id = server.launch(claim, {})
+    run_id = server.launch(claim, {}, {})
     with open_home(application.dagster_home) as instance:
 
         def ended() -> float | None:
