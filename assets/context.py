@@ -72,7 +72,9 @@ def evidence(context: dg.AssetExecutionContext, responder: Responder) -> Iterato
         rates=None if folder else application.rates,
     )
     values = {kind.value: gathered[kind] for kind in kinds}
-    records = responder.versions.write(context.partition_key, values, code_versions(context))
+    versions = responder.versions
+    versions.write(context.partition_key, values, code_versions(context))
     for kind in kinds:
-        stored = responder.versions.written(context.partition_key, kind.value)
-        yield result(kind.value, stored, evidence_facts(stored), [answered(stored)], records[kind.value].data_version)
+        stored = versions.written(context.partition_key, kind.value)
+        content = versions.data_version(context.partition_key, kind.value)
+        yield result(kind.value, stored, evidence_facts(stored), [answered(stored)], content)

@@ -25,10 +25,10 @@ class IncidentIOManager(dg.IOManager):
         if obj is None or not context.has_asset_partitions:
             return
         asset = context.asset_key.to_user_string()
-        record = self._responder.versions.write(context.partition_key, {asset: obj}, {asset: _code_version(context)})[
-            asset
-        ]
-        context.add_output_metadata({"version": record.version, "rows": record.rows})
+        versions = self._responder.versions
+        record = versions.write(context.partition_key, {asset: obj}, {asset: _code_version(context)})[asset]
+        if record is not None:
+            context.add_output_metadata({"version": record.version, "rows": record.rows})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The value that this run computed, else the newest stored one that has an answer."""

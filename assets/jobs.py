@@ -19,6 +19,12 @@ AT_THE_END = ("postmortem", "runbook_update", "knowledge_base_entry")
 ON_APPROVAL = ("executed_actions",)
 """Assets that act; only made when people have agreed, never on the way to a diagnosis."""
 
+ANALYSIS = (
+    *("symptoms", "change_hypotheses", "log_pattern_hypotheses", "metric_hypotheses", "cluster_hypotheses"),
+    *("similar_incidents", "similar_incident_hypotheses", "diagnosis", "suggested_runbooks", "remediation", "timeline"),
+)
+"""What a status update is made of: a whole run stores it together with the update."""
+
 INGESTED = ("raw_alerts", "incident")
 TOLD = ("timeline", "status_update")
 MEMORY = ("knowledge_base_documents", "knowledge_base_index")
@@ -54,3 +60,8 @@ index_knowledge_base = dg.define_asset_job(
 )
 
 all_jobs = [respond, close_out, execute_remediation, index_knowledge_base]
+
+
+def tells_people(run: dg.DagsterRun | None) -> bool:
+    """Whether the run goes all the way to a status update, rather than making a few assets again."""
+    return run is not None and run.job_name in (RESPOND, CLOSE_OUT) and not run.asset_selection

@@ -60,6 +60,11 @@ class ForkingRunLauncher(DefaultRunLauncher, ConfigurableClass):
         return Path(instance.root_directory) / SOCKET_NAME
 
 
+def runner_answers(home: Path) -> bool:
+    """Whether a runner of this Dagster home takes requests."""
+    return ask_runner(home / SOCKET_NAME, {"do": "answer"})
+
+
 def ask_runner(path: Path, request: Mapping[str, Any]) -> bool:
     """Whether the runner took the request; False also where there is no runner."""
     try:

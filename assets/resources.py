@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from assets.jobs import ANALYSIS, tells_people
 from assets.partitions import known_partition, partition_of
 from assets.versions import RunVersions
 from incident_pipeline.application import Application
@@ -41,7 +42,8 @@ class Responder(dg.ConfigurableResource):
         """Mark the run as alive for as long as its process works on it."""
         self._clock = datetime.fromisoformat(self.as_of).astimezone(UTC) if self.as_of else self.now()
         run_id = context.run.run_id if context.run else ""
-        self._versions = RunVersions(self.application.store, run_id, self._clock, self.now)
+        waiting = ANALYSIS if tells_people(context.run) else ()
+        self._versions = RunVersions(self.application.store, run_id, self._clock, self.now, waiting)
         if run_id:
             liveness.hold(self.application.run_locks, run_id)
         try:
@@ -50,6 +52,8 @@ class Responder(dg.ConfigurableResource):
                 about(incident_id=partition_of(context.run), run_id=run_id),
             ):
                 yield self
+                # of a run that failed on its way to the update, what it had found
+                self._versions.flush()
         finally:
             if run_id:
                 liveness.release(self.application.run_locks, run_id)

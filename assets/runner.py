@@ -1,8 +1,9 @@
 """The process that runs are forked from: `python -m assets.runner`.
 
-It imports the code location once, then forks a process for each run that the launcher asks for, at most
-`--max-runs` at a time; the others wait in order. It opens no database itself, since those do not survive a fork, and
-has dead runs ended by a forked process, too: when one of its own dies, and every few seconds for those of others.
+It answers an invented incident once (`rehearsal.py`), so that everything is loaded, then forks a process for each run
+that the launcher asks for, at most `--max-runs` at a time; the others wait in order. It holds no database open, since
+those do not survive a fork, and has dead runs ended by a forked process, too: when one of its own dies, and every few
+seconds for those of others.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.launcher import SOCKET_NAME
+from assets.rehearsal import rehearse
 from incident_pipeline.application import Application
 from incident_pipeline.storage import liveness
 from incident_pipeline.structured_logs import write_json_logs
@@ -75,6 +77,8 @@ class Runner:
                 LOG.warning("a request was not understood: %s", error)
 
     def _take(self, request: dict[str, Any]) -> bool:
+        if request["do"] == "answer":
+            return True
         run_id = str(request["run_id"])
         if request["do"] == "run":
             liveness.hold(self._locks, run_id)
@@ -184,34 +188,18 @@ def _read_line(connection: socket.socket) -> bytes:
     return received
 
 
-def warm_up() -> None:
-    """Import all that a run needs, so that its process need not."""
-    import matplotlib.backends.backend_svg
-    import matplotlib.dates
-    import matplotlib.figure
-    from dagster._cli import api
-
-    import assets.definitions
-    import incident_pipeline.evidence.gather
-    from incident_pipeline.connectors.http import load_libraries
-    from kb.embedding import load_minilm
-    from kb.errors import ModelError
-
-    load_libraries()
-    with contextlib.suppress(ModelError):  # a run that needs the model will say so
-        load_minilm()
-    _ = (api, assets.definitions, incident_pipeline.evidence.gather, matplotlib.figure)
-
-
 def main() -> None:
-    """Warm up, then serve."""
+    """Rehearse, then serve."""
     parser = argparse.ArgumentParser(description="Forks a process for each run.")
     parser.add_argument("--max-runs", type=int, default=max(2, os.cpu_count() or 2))
     options = parser.parse_args()
     write_json_logs("runner")
     application = Application.load()
     locks = application.run_locks
-    warm_up()
+    # threads of the tokenizer would not be there in a forked process, which would wait for them
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    rehearse(application)
+    application.close()
     Runner(application.dagster_home / SOCKET_NAME, locks, options.max_runs).serve()
 
 

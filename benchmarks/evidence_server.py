@@ -16,7 +16,7 @@ POINTS = 240
 
 @contextmanager
 def evidence_server(lines: int) -> Iterator[str]:
-    """Serve a series of 240 points for each query, and log lines, as many as are asked for up to `lines`; yields the URL."""
+    """Serve a series of 240 points for each query, and log lines up to the limit asked for; yields the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

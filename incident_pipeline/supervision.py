@@ -108,8 +108,13 @@ class Supervisor:
         self.say(f"{child.name} ended with status {status}; starting it again in {wait:g} s (log: {log})")
 
 
-def supervise(application: Application, ports: Ports, on_ready: Callable[[str, str], None]) -> None:
+def supervise(
+    application: Application, ports: Ports, runner_answers: Callable[[], bool], on_ready: Callable[[str, str], None]
+) -> None:
     """Run everything until SIGTERM or Ctrl-C; calls `on_ready(receiver URL, UI URL)` once, when all answer.
+
+    `runner_answers`: whether the process that runs are forked from is prepared; before it is, a run costs ten times as
+    much.
 
     Raises:
         ConfigurationError: a port is taken.
@@ -133,7 +138,7 @@ def supervise(application: Application, ports: Ports, on_ready: Callable[[str, s
         signal.signal(number, lambda *_: stop.set())
     urls = _url(ports.receiver_host, ports.receiver), _url(ports.ui_host, ports.ui)
     try:
-        _run(supervisor, stop, lambda: _all_answer(*urls), lambda: on_ready(*urls), logs)
+        _run(supervisor, stop, lambda: _all_answer(*urls) and runner_answers(), lambda: on_ready(*urls), logs)
     finally:
         tell(STOPPING)
         supervisor.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ def up(
     Example: incident-pipeline up --receiver-port 3001 --ui-port 3000
     """
     from assets.instance import prepare_storage
+    from assets.launcher import runner_answers
     from incident_pipeline.knowledge_sources import begin
     from incident_pipeline.supervision import Ports, supervise
 
@@ -46,4 +48,4 @@ def up(
         # whoever waits for this line reads it through a pipe, where Python would hold it back until the end
         sys.stdout.flush()
 
-    supervise(application, ports, on_ready=say_ready)
+    supervise(application, ports, partial(runner_answers, application.dagster_home), say_ready)

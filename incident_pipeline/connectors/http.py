@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -330,10 +331,8 @@ class HttpClient:
 
 def load_libraries() -> None:
     """Import what requests need, ahead of the first one; for a process that others are forked from."""
-    import httpx
-    import stamina
-
-    _ = (httpx, stamina)
+    for name in ("anyio._backends._asyncio", "certifi", "httpcore", "httpx", "stamina"):
+        import_module(name)
 
 
 def bearer(token: SecretStr | None) -> dict[str, SecretStr]:

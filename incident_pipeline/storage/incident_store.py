@@ -64,8 +64,8 @@ class IncidentStore:
             run_id=run_id,
             as_of=as_of,
             now=now,
-            code_versions=code_versions,
-            knowledge_base_version=knowledge_base_version,
+            code_versions=code_versions or {},
+            knowledge_base_versions=dict.fromkeys(values, knowledge_base_version),
         )
 
     def append(
@@ -76,8 +76,8 @@ class IncidentStore:
         run_id: str,
         as_of: datetime,
         now: datetime,
-        code_versions: Mapping[str, str] | None = None,
-        knowledge_base_version: str | None = None,
+        code_versions: Mapping[str, str],
+        knowledge_base_versions: Mapping[str, str | None],
     ) -> dict[str, Materialization]:
         """As `write`, of values that are prepared already.
 
@@ -95,10 +95,10 @@ class IncidentStore:
                     asset=item.table.name,
                     version=versions.get(item.table.name, 1),
                     data_version=item.data_version,
-                    code_version=(code_versions or {}).get(item.table.name, ""),
+                    code_version=code_versions.get(item.table.name, ""),
                     run_id=run_id,
                     as_of=as_of,
-                    knowledge_base_version=knowledge_base_version,
+                    knowledge_base_version=knowledge_base_versions.get(item.table.name),
                     materialized_at=now,
                     rows=len(item.rows),
                     status=item.status,
