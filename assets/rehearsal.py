@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def rehearse(application: Application) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="rehearsal-") as directory:
             stage = Application.load(None, Path(directory) / "data", {})
+            _lend_memory(application, stage)
             try:
                 replay(stage, _folder(Path(directory) / "incident"))
             finally:
@@ -45,6 +47,14 @@ def rehearse(application: Application) -> None:
     finally:
         os.environ.clear()
         os.environ.update(environment)
+
+
+def _lend_memory(application: Application, stage: Application) -> None:
+    """A copy of the knowledge base, so that the rehearsal need not read the starter corpus."""
+    memory = application.knowledge_base.path
+    if memory.is_file():
+        stage.data_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(memory, stage.knowledge_base.path)
 
 
 def _folder(path: Path) -> Path:
