@@ -1,6 +1,6 @@
 """What Celery workers load where runs are spread over machines: `celery --app assets.celery_worker worker`.
 
-Belongs here: the broker, and that everything a run needs is imported before workers fork. Does not belong here: which
+Belongs here: the broker, and that everything a run needs is loaded before workers fork. Does not belong here: which
 run goes where; that is Dagster's Celery launcher, named in `deploy/scale/dagster.yaml`.
 
 A task is taken off the queue before it begins (`task_acks_late` is off), for a run that was killed must not be started
@@ -14,7 +14,8 @@ import os
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_execute_job_task
 
-from assets.runner import warm_up
+from assets.rehearsal import rehearse
+from incident_pipeline.application import Application
 from incident_pipeline.structured_logs import write_json_logs
 
 BROKER_VARIABLE = "INCIDENT_PIPELINE_BROKER"
@@ -38,4 +39,4 @@ app = make_app(  # type: ignore[no-untyped-call]
     }
 )
 execute_job = create_execute_job_task(app)
-warm_up()
+rehearse(Application.load())
