@@ -115,7 +115,8 @@ def backtest(
 _COLUMNS = {
     "ac1": "AC@1", "ac3": "AC@3", "ac5": "AC@5", "avg5": "Avg@5", "change_accuracy": "change",
     "decoys_convicted": "decoys", "deployment_accuracy": "release", "category_accuracy": "category",
-    "object_accuracy": "object", "blast_radius": "radius", "remediation_accuracy": "action", "brier": "Brier",
+    "object_accuracy": "object", "mechanism_accuracy": "mechanism", "blast_radius": "radius",
+    "remediation_accuracy": "action", "brier": "Brier",
     "brier_base": "base", "ece": "ECE", "seconds": "s",
 }  # fmt: skip
 

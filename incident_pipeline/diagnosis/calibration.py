@@ -19,7 +19,7 @@ from incident_pipeline.models import Gap, Hypothesis
 
 GENERIC = words(
     "slow_requests failing_requests resource_saturation network_delay resource_exhausted unhandled_exception "
-    "misconfiguration dependency_unreachable"
+    "misconfiguration dependency_unreachable container_crash"
 )
 """Mechanisms that say how a service fails, not why."""
 MEASURED = frozenset({"cluster_state"})

@@ -40,15 +40,27 @@ def cluster_findings(incident: Incident, evidence: Evidence) -> list[Finding]:
     return blamed(found, service_graph(evidence))
 
 
+def with_health(
+    ranked: Sequence[Hypothesis], evidence: Evidence, found: Sequence[Hypothesis], switched_on: bool
+) -> list[Hypothesis]:
+    """The hypotheses, the first with the sentence that the cluster was looked at and nothing is wrong with it."""
+    told = health(evidence, [h for h in found if h.approach == APPROACH]) if switched_on else ""
+    if not told or not ranked:
+        return list(ranked)
+    kept = tuple(line for line in ranked[0].evidence if line != _CALM)
+    return [ranked[0].model_copy(update={"evidence": (*kept[:9], told)}), *ranked[1:]]
+
+
 def health(evidence: Evidence, found: Sequence[Finding] | Sequence[Hypothesis]) -> str:
     """That nothing is wrong with the cluster, and what was looked at; empty where something is, or none was read."""
     kinds = Counter(one.kind for one in evidence.kubernetes_state.rows)
     if found or not kinds:
         return ""
     parts = [plural(kinds[kind], word) for kind, word in _LOOKED_AT if kinds[kind]]
-    return f"No infrastructure anomalies detected ({', '.join(parts)} looked at)" if parts else ""
+    return f"{_CALM} in the cluster: looked at {', '.join(parts)}" if parts else ""
 
 
+_CALM = "No infrastructure anomalies detected"
 _LOOKED_AT = (
     ("Pod", "pod"),
     ("Deployment", "deployment"),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.calibration import GENERIC, calibrated
+from incident_pipeline.diagnosis.cluster_state import with_health
 from incident_pipeline.diagnosis.sentences import clock
 from incident_pipeline.models import Deployment, Diagnosis, Evidence, Gap, Hypothesis, Incident, RankedService, Symptoms
 
@@ -37,6 +38,7 @@ def synthesize(
     merged = merge(allowed)
     gaps = evidence.gaps
     ranked = share_probability(merged, gaps)[:_MAX]
+    ranked = with_health(ranked, evidence, hypotheses, settings.diagnosis.approaches.cluster_state)
     verdict = change_verdict(ranked, merged, evidence)
     services = rank_again(symptoms, ranked)
     return Diagnosis(

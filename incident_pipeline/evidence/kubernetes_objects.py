@@ -31,7 +31,7 @@ def kubernetes_object(
         raise ValueError("not a JSON object")
     metadata = item.get("metadata")
     about = metadata if isinstance(metadata, Mapping) else {}
-    kind, name = one_line(item.get("kind")), one_line(about.get("name"), 300)
+    kind, name = _word(item.get("kind")), _word(about.get("name"))
     if kind is None or name is None:
         raise ValueError("kind: missing" if kind is None else "metadata.name: missing")
     body = {str(key): value for key, value in item.items()}
@@ -41,11 +41,18 @@ def kubernetes_object(
     return KubernetesObject(
         kind=kind,
         name=name,
-        namespace=one_line(about.get("namespace"), 300),
+        namespace=_word(about.get("namespace")),
         cluster=cluster,
         captured_at=captured_at,
         body=body,
     )
+
+
+def _word(value: Any) -> str | None:
+    """A name; one that is what names are is taken as it is, for a snapshot has thousands."""
+    if isinstance(value, str) and 0 < len(value) < 254 and value.isascii() and value.isprintable() and " " not in value:
+        return value
+    return one_line(value, 300)
 
 
 def snapshot_of(objects: Iterable[KubernetesObject]) -> dict[str, Any]:

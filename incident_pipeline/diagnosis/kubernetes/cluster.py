@@ -191,11 +191,23 @@ class Cluster:
     def _matches(self) -> dict[tuple[str, re.Pattern[str]], list[LogEntry]]:
         return {}
 
+    @cached_property
+    def _texts(self) -> dict[str, list[tuple[LogEntry, str]]]:
+        return {}
+
+    @cached_property
+    def service_names(self) -> re.Pattern[str] | None:
+        """The name of any service, as a word of its own; None where there are none."""
+        names = sorted({re.escape(one.name) for one in self.by_kind.get("Service", ())})
+        return re.compile(rf"(?<![\w-])(?:{'|'.join(names)})(?![\w-])") if names else None
+
     def lines_with(self, service: str, pattern: re.Pattern[str]) -> list[LogEntry]:
         """The recent lines of a service that the pattern occurs in, oldest first."""
         key = (service, pattern)
         if key not in self._matches:
-            self._matches[key] = [line for line in self.logs.get(service, ()) if pattern.search(full_text(line))]
+            if service not in self._texts:
+                self._texts[service] = [(line, full_text(line)) for line in self.logs.get(service, ())]
+            self._matches[key] = [line for line, text in self._texts[service] if pattern.search(text)]
         return self._matches[key]
 
     @cached_property

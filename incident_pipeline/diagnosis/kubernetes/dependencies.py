@@ -44,7 +44,7 @@ _FULL = re.compile(
 )
 _READ_ONLY = re.compile(
     r"--(?:super-)?read-only|read[- ]only (?:option|transaction|mode|sql)|READONLY You can't write|super_read_only|"
-    r"cannot execute \w+ in a read-only|\b1290\b",
+    r"cannot execute \w+ in a read-only|\b(?:error|errno|code)\D{0,8}1290\b",
     re.I,
 )
 _NO_NAME = re.compile(
@@ -91,8 +91,12 @@ def _address(
     service = cluster.named("Service", name, namespace)
     if service is not None:
         ports = [number_at(one, "port") for one in rows_at(service, "spec", "ports")]
-        if port in ports or text_at(service, "spec", "type") == "ExternalName" or not ports:
+        if text_at(service, "spec", "type") == "ExternalName" or not ports:
             return None
+        if port in ports:
+            other = _named_by(cluster, text_at(variable, "name"), name, namespace)
+            why = f"the variable is named after the service {other}"
+            return _wrong_address(app, place, shown, why, None, LIKELY) if other else None
         if _others_agree(cluster, app, host, port):
             return None
         right = f"{name}{'.' + rest if rest else ''}:{ports[0]}"
@@ -137,6 +141,20 @@ def _meant(cluster: Cluster, variable: str, name: str, port: int, namespace: str
         if bare[:6] in plain or bare in name or name in bare or _near(own, name):
             return own
     return None
+
+
+def _named_by(cluster: Cluster, variable: str, host: str, namespace: str) -> str | None:
+    """The one service that a variable is named after, where that is not the host it holds."""
+    plain = re.sub(r"[^a-z0-9]", "", variable.lower())
+    if _stem(host) in plain:
+        return None
+    services = (name_of(one) for one in cluster.bodies("Service") if namespace_of(one) == namespace)
+    meant = [name for name in services if len(_stem(name)) >= 4 and _stem(name) in plain]
+    return meant[0] if len(meant) == 1 else None
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"(?:service|svc)$", "", re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 def _near(one: str, other: str) -> bool:
@@ -206,8 +224,7 @@ def _names(cluster: Cluster, app: App) -> Iterator[Finding]:
 
 def _about_missing(cluster: Cluster, line: LogEntry) -> bool:
     """Whether the name that does not resolve is one that nothing bears: then the name is wrong, not the resolver."""
-    names = [re.escape(one.name) for one in cluster.by_kind.get("Service", ())]
-    return not names or not re.search(rf"(?<![\w-])(?:{'|'.join(names)})(?![\w-])", full_text(line))
+    return cluster.service_names is None or not cluster.service_names.search(full_text(line))
 
 
 # --- databases ----------------------------------------------------------------------------------
@@ -233,7 +250,7 @@ def _client(cluster: Cluster, app: App) -> Iterator[Finding]:
     if ended and troubled and not cut_off:
         yield _line_finding("mysql_invalid_credentials", app, ended, LIKELY + 0.05, "logs in with")
         return
-    if not cut_off or cluster.lines_with(app.name, _FULL):
+    if not cut_off or cluster.lines_with(app.name, _FULL) or cluster.lines_with(app.name, _NO_NAME):
         return
     clients = [other for other in cluster.apps if other.name != app.name and not is_database(other)]
     also = [c for c in clients if cluster.lines_with(c.name, _UNREACHABLE) and c.ready < max(c.wanted, 1)]
@@ -280,7 +297,8 @@ def _databases(cluster: Cluster) -> Iterator[Finding]:
         firsts = []
         for app in cluster.apps:
             lines = cluster.lines_with(app.name, pattern)
-            if not lines:
+            # followers of a database are read-only by design, and say so
+            if not lines or (pattern is _READ_ONLY and is_database(app)):
                 continue
             firsts.append(lines[0].timestamp)
             for store in _stores_of(cluster, app, stores, lines):

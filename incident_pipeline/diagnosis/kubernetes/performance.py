@@ -104,10 +104,10 @@ def _node_in(alert: Alert, names: set[str]) -> str | None:
 def _loads(cluster: Cluster) -> Iterable[Finding]:
     """Apps whose CPU has become throttled, or has come to its limit; one that always was is as it always was."""
     for app in cluster.apps:
-        throttled = _grown(cluster, app, _THROTTLED, at_least=0.05)
+        alerts = [a for a in cluster.alerts if a.service == app.name and _THROTTLED.search(a.title)]
+        throttled = _grown(cluster, app, _THROTTLED, at_least=0.05 if alerts else 0.2)
         limit = sum(quantity(fields_at(c, "resources", "limits").get("cpu")) or 0.0 for c in app.containers)
         full = _grown(cluster, app, _CPU, at_least=0.6 * limit) if limit else []
-        alerts = [a for a in cluster.alerts if a.service == app.name and _THROTTLED.search(a.title)]
         known = any(s.service == app.name and _THROTTLED.search(s.name) for s in cluster.metrics)
         if not throttled and not full and (known or not alerts):
             continue

@@ -29,6 +29,7 @@ _IN_USE = re.compile(
 )
 _NO_MEMORY = re.compile(r"OOM-?killed|out of memory|memory limit too low", re.I)
 _PORT = re.compile(r"(?:port |:)(\d{2,5})\b")
+_KILLED = 137
 _SIGNALS = {137: "killed (SIGKILL)", 143: "asked to end (SIGTERM)", 139: "segmentation fault", 134: "aborted"}
 
 
@@ -71,8 +72,16 @@ def _ended(cluster: Cluster, app: App, pod: Fields) -> Iterator[Finding]:
         conflict = _conflict(cluster, app, pod, status)
         if conflict is not None:
             yield conflict
+        elif code == _KILLED and not is_ready(pod) and not _asked_to_end(cluster, pod):
+            yield replace(_out_of_memory(app, pod, status, since), weight=LIKELY)
         elif not is_ready(pod) and code not in (0, None):
             yield _crash(cluster, app, pod, status, termination)
+
+
+def _asked_to_end(cluster: Cluster, pod: Fields) -> bool:
+    """Whether the kubelet itself ended the container: then SIGKILL is no sign of memory."""
+    events = cluster.events_of("Pod", pod)
+    return any("robe" in event.message or event.reason in {"Killing", "Unhealthy"} for event in events)
 
 
 def _out_of_memory(app: App, pod: Fields, status: Fields, since: datetime | None) -> Finding:

@@ -9,6 +9,7 @@ import pytest
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.cluster_state import cluster_hypotheses, health
+from incident_pipeline.diagnosis.engine import diagnose
 from incident_pipeline.diagnosis.kubernetes.catalogue import MECHANISMS
 from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.incident_folder.reading import incident_from
@@ -366,9 +367,13 @@ def test_a_healthy_cluster_is_a_finding_of_its_own() -> None:
     evidence = evidence_of(cluster().values())
     assert findings(cluster().values()) == []
     assert health(evidence, ()) == (
-        "No infrastructure anomalies detected (3 pods, 3 deployments, 3 services, 2 nodes looked at)"
+        "No infrastructure anomalies detected in the cluster: looked at 3 pods, 3 deployments, 3 services, 2 nodes"
     )
     assert health(evidence_of(()), ()) == ""
+    logs = [line("cart", "Connection refused by the payment provider", -number / 10) for number in range(20)]
+    diagnosis = diagnose(incident_from((alert(service="cart"),)), evidence_of(cluster().values(), logs), Scenario())
+    assert diagnosis.primary is not None
+    assert diagnosis.primary.evidence[-1].startswith("No infrastructure anomalies detected in the cluster: looked at 3")
 
 
 def test_what_was_overcome_and_what_is_old_is_no_evidence() -> None:
