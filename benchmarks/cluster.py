@@ -102,9 +102,8 @@ def labelled(root: Path) -> None:
         shares = [sum(column) / count for column in zip(*[(o, m, o and m) for o, m in found], strict=True)]
         print(f"{name:16} object {shares[0]:.2f}  mechanism {shares[1]:.2f}  both {shares[2]:.2f}  ({count})")
     print(f"calibration error {expected_calibration_error(scores):.3f}, ", end="")
-    print(
-        f"processor seconds at most {max(s.seconds for s in scores):.2f}, on average {_mean([s.seconds for s in scores]):.2f}"
-    )
+    seconds = [one.seconds for one in scores]
+    print(f"processor seconds at most {max(seconds):.2f}, on average {_mean(seconds):.2f}")
 
 
 def _engine(record: dict[str, Any]) -> Answer:
