@@ -53,7 +53,7 @@ class StatusPage:
 
     def execute(self, call: ActionCall, planned: Planned, mark: str) -> Outcome:
         """Publish; subscribers are told."""
-        given = call.parameters
+        given = _given(call)
         components = json.loads(given.get("components", "{}"))
 
         async def publish(page: Statuspage) -> PageIncident:
@@ -116,6 +116,13 @@ class StatusPage:
 def build(settings: ExecutorSettings) -> StatusPage:
     """The page of `connections.statuspage`."""
     return StatusPage(settings)
+
+
+def _given(call: ActionCall) -> dict[str, str]:
+    lacking = [name for name in ("key", "name", "body", "status") if not call.parameters.get(name)]
+    if lacking:
+        raise PermanentSourceError(f"status-page: the parameter {lacking[0]} is missing")
+    return call.parameters
 
 
 def _state(found: PageIncident | None) -> dict[str, str]:
