@@ -22,6 +22,7 @@ from incident_pipeline.models import (
     Incident,
     Remediation,
     RemediationAction,
+    SeriesCheck,
     SuggestedRunbook,
 )
 from incident_pipeline.remediation.change_actions import deployment_of, deployment_with
@@ -66,7 +67,7 @@ def plan_remediation(
         *(runbook_step(runbook) for runbook in runbooks[:1]),
     ]
     told = list(notifications(incident, evidence, diagnosis, settings.remediation.communication))
-    plan = _Plan(incident, evidence, diagnosis, settings)
+    plan = _Plan(incident, evidence, diagnosis, settings, {})
     steps = list(_steps(incident, diagnosis, proposed, runbooks[:1], texts or {}))
     actions = [*islice(_distinct(proposed), _MOST_ACTIONS), *_distinct(steps), *_distinct(told)]
     return Remediation(
@@ -126,6 +127,8 @@ class _Plan(NamedTuple):
     evidence: Evidence
     diagnosis: Diagnosis
     settings: Scenario
+    checks: dict[str | None, SeriesCheck | None]
+    """Target -> what shows whether it helped, looked for once."""
 
     def completed(self, action: RemediationAction) -> RemediationAction:
         """The action with its exact call, its risk, its verification, its id, and whether it waits for a person."""
@@ -151,9 +154,11 @@ class _Plan(NamedTuple):
     def _verified(self, action: RemediationAction) -> RemediationAction:
         if action.type in _NOT_MEASURED:
             return action
-        services = [*([action.target] if action.target else []), *self.incident.services]
-        execution = self.settings.remediation.execution
-        check = choose_check(self.evidence, services, self.diagnosis.onset, execution)
+        if action.target not in self.checks:
+            services = [*([action.target] if action.target else []), *self.incident.services]
+            execution = self.settings.remediation.execution
+            self.checks[action.target] = choose_check(self.evidence, services, self.diagnosis.onset, execution)
+        check = self.checks[action.target]
         if check is None:
             return action
         return action.model_copy(update={"check": check, "verification": sentence_of(check)})

@@ -12,7 +12,9 @@ from incident_pipeline.documents.wording import count
 from incident_pipeline.models import ActionType, Deployment, Evidence, RemediationAction, Risk
 
 _TAKES_BACK = frozenset({ActionType.ROLLBACK, ActionType.ROLL_FORWARD, ActionType.CONFIG_REVERT})
-_MIGRATION = re.compile(r"(^|/)(migrations?|migrate|alembic|flyway|liquibase|schema)(/|[._-])|\.sql$", re.IGNORECASE)
+_MIGRATION = re.compile(
+    r"(^|/)(migrations?|migrate|alembic|flyway|liquibase)(/|[._-])|(^|/)schema\.(rb|prisma)$|\.sql$", re.IGNORECASE
+)
 _ALTERS = re.compile(
     r"^\+.*\b(alter|drop|create|rename)\s+(table|column|index|type|schema)\b", re.IGNORECASE | re.MULTILINE
 )

@@ -7,9 +7,12 @@ Does not belong here: reading it again (`verification.py`).
 from __future__ import annotations
 
 import math
-import statistics
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
 
 from incident_pipeline.config import ExecutionSettings
 from incident_pipeline.diagnosis.sentences import number
@@ -20,6 +23,8 @@ from incident_pipeline.remediation.records import Verification
 WAY_BACK = 0.25
 """A series counts as back once it has come back to within this share of the way that it had moved."""
 FEWEST_POINTS = 5
+MOST_POINTS = 2_000
+"""Of the time before and of the time after, those next to the onset."""
 _MAD_TO_SIGMA = 1.4826
 _LEAST_SCORE = 3.0
 
@@ -81,13 +86,18 @@ def judge_series(check: SeriesCheck, series: Sequence[MetricSeries], end: dateti
 
 def _moved(series: MetricSeries, onset: float) -> tuple[float, MetricSeries, float, float] | None:
     """How far a series moved, with its typical values before and after; None where it hardly did."""
-    pairs = [(at, value) for at, value in zip(series.timestamps, series.values, strict=False) if math.isfinite(value)]
-    before = [value for at, value in pairs if at < onset]
-    after = [value for at, value in pairs if at >= onset]
+    split = bisect_left(series.timestamps, onset)
+    before = _finite(series.values[max(0, split - MOST_POINTS) : split])
+    after = _finite(series.values[split : split + MOST_POINTS])
     if len(before) < FEWEST_POINTS or len(after) < FEWEST_POINTS:
         return None
-    usual, now = statistics.median(before), statistics.median(after)
-    spread = _MAD_TO_SIGMA * statistics.median(abs(value - usual) for value in before)
+    usual, now = float(np.median(before)), float(np.median(after))
+    spread = _MAD_TO_SIGMA * float(np.median(np.abs(before - usual)))
     scale = max(spread, 0.01 * abs(usual), 1e-9)
     score = abs(now - usual) / scale
     return (score, series, usual, now) if score >= _LEAST_SCORE else None
+
+
+def _finite(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    every = np.asarray(values, dtype=np.float64)
+    return every[np.isfinite(every)]
