@@ -30,7 +30,9 @@ def test_alerts_are_accepted_or_refused_and_none_is_lost(tmp_path: Path) -> None
     assert set(before) == {202}
     assert (refused, still, after) == (503, 503, 202)
     assert seen["full"]["/metrics"] == 200
-    assert seen["stored"] == seen["accepted"]
+    # one that was refused may be there, for its sender repeats it and the same delivery is not a second alert
+    assert set(seen["accepted"]) <= set(seen["stored"])
+    assert len(seen["stored"]) == len(set(seen["stored"]))
     assert seen["integrity"] == "ok"
 
 
