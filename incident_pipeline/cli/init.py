@@ -15,6 +15,36 @@ TOKEN_VARIABLE = "INCIDENT_PIPELINE_TOKEN"  # noqa: S105 - a variable's name
 
 
 @dataclass(frozen=True)
+class System:
+    """One vendor: the variables that it needs, and what they are."""
+
+    variables: dict[str, str]
+    """Key below `alerts.sources` or `connections` -> variable."""
+    note: str
+    """Where the value comes from, and what it may do."""
+    alerts: bool = True
+    """Whether alerts come from it."""
+    channel: bool = False
+
+
+SYSTEMS = {
+    "pagerduty": System({"api_key": "PAGERDUTY_API_KEY"}, "a read-only REST API key: Integrations, API Access Keys"),
+    "opsgenie": System({"api_key": "OPSGENIE_API_KEY"}, "the key of an API integration with read access"),
+    "datadog": System(
+        {"api_key": "DD_API_KEY", "app_key": "DD_APP_KEY"},
+        "an API key and an application key with timeseries_query, logs_read_data and monitors_read",
+    ),
+    "slack": System(
+        {"token": "SLACK_BOT_TOKEN"},
+        "a bot token with channels:read, channels:history and chat:write; invite the bot to the channel",
+        channel=True,
+    ),
+    "github": System({"token": "GITHUB_TOKEN"}, "read access to Contents, Deployments and Actions", alerts=False),
+    "gitlab": System({"token": "GITLAB_TOKEN"}, "an access token with the scope read_api", alerts=False),
+}
+
+
+@dataclass(frozen=True)
 class Answers:
     """What `init` has to know; nothing is a fine answer to each."""
 
@@ -23,6 +53,8 @@ class Answers:
     repository: str = ""
     everybody: bool = False
     """Whether other machines send alerts."""
+    systems: tuple[str, ...] = ()
+    """Which of `SYSTEMS` are used; each brings the keys that it needs."""
 
 
 def init(
@@ -57,6 +89,7 @@ def configuration(answers: Answers) -> str:
         "  name: incident-responder",
         *_receiver(answers),
         *_connections(answers),
+        *_alerts(answers),
         *_context(answers),
         "  remediation:",
         "    actions:                # proposed, never done without a person's yes",
@@ -73,6 +106,9 @@ def environment(answers: Answers) -> str:
     lines = ["# Copy to .env beside incident.yaml and fill in; never commit the copy."]
     if answers.everybody:
         lines.append(f"{TOKEN_VARIABLE}=")
+    for name in answers.systems:
+        lines.append(f"# {name}: {SYSTEMS[name].note}")
+        lines += [f"{variable}=" for variable in SYSTEMS[name].variables.values()]
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +129,20 @@ def _receiver(answers: Answers) -> list[str]:
 def _connections(answers: Answers) -> list[str]:
     named = {"prometheus": answers.prometheus, "alertmanager": answers.alertmanager}
     lines = [f"    {name}: {{url: {_quoted(url)}}}" for name, url in named.items() if url]
+    lines += [f"    {name}: {_keys(name)}" for name in answers.systems if not SYSTEMS[name].alerts]
     return ["  connections:", *lines] if lines else []
+
+
+def _alerts(answers: Answers) -> list[str]:
+    used = [name for name in answers.systems if SYSTEMS[name].alerts]
+    return ["  alerts:", "    sources:", *(f"      {name}: {_keys(name)}" for name in used)] if used else []
+
+
+def _keys(name: str) -> str:
+    """The keys of one system as a mapping on one line, each a variable of the environment."""
+    system = SYSTEMS[name]
+    keys = [f'{key}: "${{{variable}}}"' for key, variable in system.variables.items()]
+    return "{" + ", ".join([*keys, *(['channel: "#incidents"'] if system.channel else [])]) + "}"
 
 
 def _context(answers: Answers) -> list[str]:
@@ -114,8 +163,16 @@ def _context(answers: Answers) -> list[str]:
             f'        "*": [{_quoted(answers.repository)}]   # or by service: payments: [./payments]',
             "      lookback: 48h",
         ]
-    if answers.alertmanager:
-        lines += ["    related_alerts:", "      sources: [alertmanager]"]
+    related = [*(["alertmanager"] if answers.alertmanager else []), *(n for n in answers.systems if SYSTEMS[n].alerts)]
+    if related:
+        lines += ["    related_alerts:", f"      sources: [{', '.join(related)}]"]
+    hosts = [name for name in answers.systems if not SYSTEMS[name].alerts]
+    if hosts:
+        lines += [
+            "    deployments:",
+            f"      sources: [{', '.join(hosts)}]",
+            "      projects: {}   # payments: [shop/payments]",
+        ]
     return ["  context:", *lines] if lines else []
 
 
@@ -131,7 +188,20 @@ def _ask() -> Answers:
         alertmanager=_address("Alertmanager (http://...; empty: none)"),
         repository=typer.prompt("Folder of a git repository (empty: none)", default="", show_default=False, err=True),
         everybody=typer.confirm("Do other machines send alerts?", default=False, err=True),
+        systems=_systems(),
     )
+
+
+def _systems() -> tuple[str, ...]:
+    known = ", ".join(SYSTEMS)
+    while True:
+        question = f"Which of these do you use ({known}; empty: none)"
+        answer: str = typer.prompt(question, default="", show_default=False, err=True)
+        given = tuple(dict.fromkeys(answer.replace(",", " ").lower().split()))
+        unknown = [name for name in given if name not in SYSTEMS]
+        if not unknown:
+            return given
+        output.note(f"{unknown[0]} is none of {known}.")
 
 
 def _address(question: str) -> str:

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_pipeline.cli.init import TOKEN_VARIABLE, Answers, configuration, environment
+from incident_pipeline.cli.init import SYSTEMS, TOKEN_VARIABLE, Answers, configuration, environment
 from incident_pipeline.config import Scenario
 from incident_pipeline.configuration.file import load_scenario
 from incident_pipeline.configuration.yaml_text import parse_yaml
+from incident_pipeline.connectors.registry import UnavailableSource, build_feeds, build_sources
 from tests.unit.cli.runner import call
 
 
@@ -26,7 +27,7 @@ def test_yes_writes_a_configuration_that_is_valid_and_all_in_use(place: Path) ->
 
 
 def test_answers_become_a_configuration_that_asks_what_was_named(place: Path) -> None:
-    result = call("init", stdin="ftp://no\nhttp://prometheus:9090\nhttp://alertmanager:9093\n./payments\ny\n")
+    result = call("init", stdin="ftp://no\nhttp://prometheus:9090\nhttp://alertmanager:9093\n./payments\ny\nnagios\n\n")
     assert result.exit_code == 0
     assert "An address begins with http" in result.stderr
     loaded = load_scenario(environ={})
@@ -72,3 +73,19 @@ def test_whatever_is_answered_stays_one_value(answers: Answers) -> None:
     if answers.repository:
         assert scenario.context.code.repositories == {"*": (answers.repository,)}
     assert (TOKEN_VARIABLE in environment(answers)) == answers.everybody
+
+
+def test_each_system_that_is_used_brings_its_keys_and_nothing_else(tmp_path: Path) -> None:
+    answers = Answers(systems=tuple(SYSTEMS))
+    path = tmp_path / "incident.yaml"
+    path.write_text(configuration(answers), encoding="utf-8")
+    variables = {line.partition("=")[0] for line in environment(answers).splitlines() if line.endswith("=")}
+    loaded = load_scenario(path, environ=dict.fromkeys(variables, "value-0123456"))
+    assert loaded.missing == ()
+    asked = {source.name: source for sources in build_sources(loaded.scenario).values() for source in sources}
+    assert set(SYSTEMS) <= set(asked)
+    assert not [one.reason for one in asked.values() if isinstance(one, UnavailableSource)]
+    assert set(build_feeds(loaded.scenario)) == {"pagerduty", "opsgenie", "datadog", "slack"}
+    few = environment(Answers(systems=("github",)))
+    assert "GITHUB_TOKEN=" in few
+    assert "PAGERDUTY" not in few
