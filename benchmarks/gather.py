@@ -77,6 +77,10 @@ def answer(path: str) -> Any:
         ]
     if path.endswith("/commits"):
         return [commit(n) for n in range(20)]
+    if path.endswith("/pulls"):
+        return [{"number": 7, "title": "A change", "html_url": "https://github.com/shop/payments/pull/7"}]
+    if "/compare/" in path:
+        return {"commits": [commit(n) for n in range(5)], "files": []}
     if "/commits/" in path:
         return commit(int(path.rpartition("/")[2], 16))
     if path.endswith("/query_range"):

@@ -188,7 +188,7 @@ class GitHub:
         path = f"/repos/{project.name}/commits/{quote(sha, safe='')}"
         whole, pulls = await asyncio.gather(
             self._client.get(path, deadline=deadline),
-            self._client.get(f"{path}/pulls", {"per_page": 5}, deadline=deadline),
+            self._client.request("GET", f"{path}/pulls", params={"per_page": 5}, deadline=deadline, retry=False),
             return_exceptions=True,
         )
         try:

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from incident_pipeline.config import Connection
@@ -65,7 +66,7 @@ def test_builds_of_the_window() -> None:
     ]
     recorder = Recorder(lambda _: {"builds": builds})
     got = ask(recorder)
-    (request,) = recorder.requests
+    request = recorder.requests[0]
     assert request.url.raw_path.startswith(b"/job/shop/job/deploy%20payments/api/json?tree=builds")
     assert request.headers["authorization"] == "Basic " + base64.b64encode(b"oncall:11aa22bb").decode()
     running, failed = got.rows
@@ -117,3 +118,17 @@ def test_without_jobs_or_a_user_it_is_told() -> None:
     alone = Connection(url="https://jenkins.example", token="11aa22bb")  # noqa: S106
     with pytest.raises(ConfigurationError, match=r"connections.jenkins.username is not set"):
         build(settings_for("jenkins", connection=alone))
+
+
+def test_a_build_that_failed_is_told_with_its_stages() -> None:
+    stages = [{"name": "Build", "status": "SUCCESS"}, {"name": "Deploy", "status": "FAILED"}, {"name": None}, None]
+    builds = [a_build(2, -5, result="FAILURE"), a_build(1, -9)]
+
+    def answer(request: httpx.Request) -> Any:
+        return {"stages": stages} if request.url.path.endswith("/2/wfapi/describe") else {"builds": builds}
+
+    recorder = Recorder(answer)
+    failed, good = ask(recorder).rows
+    assert failed.attributes["stages"] == {"Build": "SUCCESS", "Deploy": "FAILED"}
+    assert "stages" not in good.attributes
+    assert len(recorder.requests) == 2
