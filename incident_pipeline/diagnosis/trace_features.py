@@ -233,8 +233,12 @@ def _slow(waits: Sequence[float], limit: float) -> tuple[int, int]:
 
 
 def _certainty(excess: float, limit: float, slow: int, calls: int) -> float:
-    """How sure lost time is: ten times the usual is a whole proof, a single slow call two thirds of one."""
-    return float(min(max(np.log10(max(excess, 1e-9) / limit), 0.0), 1.0)) * (1.0 - 0.35**slow) * slow / max(calls, 1)
+    """How sure lost time is: ten times the usual is a whole proof; a single call of that kind is two thirds of one.
+
+    The longer a single call takes, the less it is chance.
+    """
+    size = float(max(np.log10(max(excess, 1e-9) / limit), 0.0))
+    return min(size, 1.0) * (1.0 - 0.35 ** (slow * max(size, 1.0))) * slow / max(calls, 1)
 
 
 def _gaps(nodes: Iterable[Node]) -> dict[tuple[str, str], list[float]]:
