@@ -47,8 +47,9 @@ def test_who_is_slow_to_reach_is_named_with_and_without_spans_from_before() -> N
 
 def test_a_single_slow_call_is_less_sure_than_six() -> None:
     one = trace_features(spans("stock"), ONSET.timestamp())
-    few = trace_features([*spans("nobody", before=False), *call(999, -1, "mail", 600.0)], ONSET.timestamp())
-    assert few["mail"]["trace_wire"] < 0.7 < one["stock"]["trace_wire"]
+    few = trace_features([*spans("nobody", before=False), *call(999, -1, "mail", 120.0)], ONSET.timestamp())
+    far = trace_features([*spans("nobody", before=False), *call(999, -1, "mail", 2000.0)], ONSET.timestamp())
+    assert few["mail"]["trace_wire"] < 0.7 < far["mail"]["trace_wire"] < one["stock"]["trace_wire"]
 
 
 def test_a_call_that_always_was_as_slow_is_no_sign() -> None:
