@@ -269,6 +269,17 @@ def _badness(kind: Quantity, normal: Normal, after: float) -> float:
     return float(size * (0.5 if seen_before else 1.0))
 
 
+LATE, LONG, FINE = 300.0, 30, 3
+"""An onset may be found so many seconds late: they are left out where so many points lie before and in them."""
+
+
+def _before(points: Points, onset: float) -> Array:
+    """The values of the time before, without the minutes in which it may have begun already."""
+    before = points.between(-np.inf, onset)
+    early = points.between(-np.inf, onset - LATE)
+    return early if len(early) >= LONG and len(before) - len(early) >= FINE else before
+
+
 def shift_of(
     series: MetricSeries, points: Points, onset: float, end: float, usual: tuple[int, int] = (0, 0)
 ) -> Shift | None:
@@ -283,7 +294,7 @@ def shift_of(
     """
     after = points.between(onset, end)
     peak = float(np.max(np.abs(points.values))) if len(points.values) else 0.0
-    normal = normal_of(points.between(-np.inf, onset), peak)
+    normal = normal_of(_before(points, onset), peak)
     if normal is None or len(after) == 0:
         return None
     far = int(np.argmax(np.abs(after - normal.middle)))

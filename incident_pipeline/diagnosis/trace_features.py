@@ -238,7 +238,7 @@ def _certainty(excess: float, limit: float, slow: int, calls: int) -> float:
     The longer a single call takes, the less it is chance.
     """
     size = float(max(np.log10(max(excess, 1e-9) / limit), 0.0))
-    return min(size, 1.0) * (1.0 - 0.35 ** (slow * max(size, 1.0))) * slow / max(calls, 1)
+    return float(min(size, 1.0) * (1.0 - 0.35 ** (slow * max(size, 1.0))) * slow / max(calls, 1))
 
 
 def _gaps(nodes: Iterable[Node]) -> dict[tuple[str, str], list[float]]:
