@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -137,15 +137,3 @@ def label_selector_matches(selector: Fields, labels: Fields) -> bool:
     """Whether a `LabelSelector` (matchLabels, matchExpressions) takes these labels; an empty one takes all."""
     equal, expressions = selector_terms(selector)
     return all(labels.get(key) == value for key, value in equal.items()) and expressions_match(expressions, labels)
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Every text of a value of any shape."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from texts_in(item)

@@ -5,7 +5,6 @@ Belongs here: the shape of a finding. Does not belong here: any rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +67,3 @@ def node_object(name: str) -> InvolvedObject:
 def namespace_object(name: str) -> InvolvedObject:
     """A namespace, with the quotas that bound it."""
     return InvolvedObject(kind="namespace", name=name)
-
-
-Family = Callable[..., "list[Finding]"]

@@ -14,6 +14,8 @@ from incident_pipeline.diagnosis.kubernetes.cluster import App, Cluster, full_te
 from incident_pipeline.diagnosis.kubernetes.fields import (
     Fields,
     fields_at,
+    label_selector_matches,
+    moment_at,
     number_at,
     rows_at,
     selects,
@@ -240,8 +242,6 @@ def _stem(text: str) -> str:
 
 def _policies(cluster: Cluster) -> Iterator[Finding]:
     """Network policies that let nobody in, made of late: an old one has been lived with."""
-    from incident_pipeline.diagnosis.kubernetes.fields import label_selector_matches, moment_at
-
     for policy in cluster.bodies("NetworkPolicy"):
         made = moment_at(policy, "metadata", "creationTimestamp")
         if made is None or made < cluster.since or rows_at(policy, "spec", "ingress"):
@@ -257,13 +257,3 @@ def _policies(cluster: Cluster) -> Iterator[Finding]:
                     (f"NetworkPolicy {name_of(policy)}: selects {app.name}, allows no ingress",),
                     since=made,
                 )
-
-
-def endpoints_of(cluster: Cluster, service: Fields) -> int:
-    """How many ready addresses a service has, over Endpoints and EndpointSlices."""
-    body = cluster.named("Endpoints", name_of(service), namespace_of(service))
-    ready = sum(len(rows_at(subset, "addresses")) for subset in rows_at(body, "subsets"))
-    for piece in cluster.bodies("EndpointSlice"):
-        if fields_at(piece, "metadata", "labels").get("kubernetes.io/service-name") == name_of(service):
-            ready += sum(fields_at(one, "conditions").get("ready") is not False for one in rows_at(piece, "endpoints"))
-    return ready

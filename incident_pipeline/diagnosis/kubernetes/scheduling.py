@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from incident_pipeline.diagnosis.kubernetes import nodes as of_node
 from incident_pipeline.diagnosis.kubernetes.cluster import App, Cluster, Event, condition_of, name_of
-from incident_pipeline.diagnosis.kubernetes.fields import Fields, fields_at, moment_at, rows_at, text_at
+from incident_pipeline.diagnosis.kubernetes.fields import Fields, fields_at, moment_at, text_at
 from incident_pipeline.diagnosis.kubernetes.findings import CERTAIN, LIKELY, STRONG, Edit, Finding, Repair, app_object
 
 _REASON = re.compile(r"(\d+) ((?:node\(s\) |Insufficient |Too many )[^,.]*(?:\{[^}]*\}[^,.]*)?)")
@@ -174,8 +174,3 @@ def _short(value: object) -> str:
 
 def _amount(value: float, resource: str) -> str:
     return f"{value:g}" if resource == "cpu" else f"{value / 1024**2:.0f}Mi"
-
-
-def anti_affinity(spec: Fields) -> list[Fields]:
-    """The terms of the pod's required anti-affinity."""
-    return rows_at(spec, "affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
