@@ -5,7 +5,8 @@ with age) and `FilterLogEvents` (JSON 1.1; times in ms; a page can be empty and 
 are signed (`aws_signature.py`). Limits come as 400 with `ThrottlingException`. Keys:
 `connections.cloudwatch.username` (access key), `password` (secret key) and `token` (of temporary ones), else the
 usual variables AWS_ACCESS_KEY_ID and so on. A machine's role is not asked for. Options: `region` (else AWS_REGION),
-`log_groups`: names with commas, in which `$service` is filled in; `logs_url` and `metrics_url` where they are not the
+`log_groups`: names with commas, in which `$service` is filled in; `logs_by`: `filter` or `insights`
+(`cloudwatch_insights.py`); `logs_url` and `metrics_url` where they are not the
 region's own.
 """
 
@@ -20,10 +21,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from incident_pipeline.connectors import cloudwatch_insights
 from incident_pipeline.connectors.answers import Answer, Dialect
 from incident_pipeline.connectors.aws_signature import AwsKeys, signed_headers
 from incident_pipeline.connectors.base import Question, SourceSettings
-from incident_pipeline.connectors.cloudwatch_rows import is_transient, log_entry, message, metric_series
+from incident_pipeline.connectors.cloudwatch_rows import escaped, is_transient, log_entry, message, metric_series
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
@@ -58,6 +60,7 @@ class CloudWatch:
         log_groups: tuple[str, ...],
         name: str = "cloudwatch",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        insights: bool = False,
     ) -> None:
         self.name = name
         self.kinds = frozenset({EvidenceKind.METRICS, EvidenceKind.LOGS})
@@ -67,6 +70,7 @@ class CloudWatch:
         self._region = region
         self._log_groups = log_groups
         self._now = now
+        self._insights = insights
 
     async def fetch(self, question: Question) -> Envelope[Any]:
         """Series of the configured expressions, or lines of the log groups.
@@ -134,13 +138,18 @@ class CloudWatch:
 
     async def _logs(self, question: Question, deadline: Deadline) -> Envelope[Any]:
         groups = self._groups(question)
-        found = await together(
-            {
-                f"{part.name} in {group}": self._search(part, group, question, deadline, len(groups))
-                for group, _ in groups
-                for part in log_plan(question)
-            }
-        )
+        if self._insights:
+            found = await together(
+                {part.name: self._ask(part, groups, question, deadline) for part in log_plan(question)}
+            )
+        else:
+            found = await together(
+                {
+                    f"{part.name} in {group}": self._search(part, group, question, deadline, len(groups))
+                    for group, _ in groups
+                    for part in log_plan(question)
+                }
+            )
         owners = dict(groups)
         rows = [
             row if row.service else row.model_copy(update={"service": owners.get(row.attributes["log_group"])})
@@ -149,18 +158,30 @@ class CloudWatch:
         about = {"window": question.window, "query": ", ".join(owners), **found.about()}
         return answered(question.kind, self.name, rows[: question.limit], **about)
 
+    async def _ask(
+        self, part: LogSearch, groups: list[tuple[str, str | None]], question: Question, deadline: Deadline
+    ) -> Collected[LogEntry]:
+        """One search of the plan by Logs Insights."""
+
+        async def call(action: str, body: Mapping[str, Any]) -> Answer:
+            return await self._call(self._logs_client, "logs", "1.1", LOGS_TARGET, action, body, deadline)
+
+        names = [group for group, _ in groups]
+        found = await cloudwatch_insights.search(call, part, names, _wanted(part, question), deadline)
+        return mapped(found, lambda event: log_entry(event, event["group"] or names[0]), "log events")
+
     async def _search(
         self, part: LogSearch, group: str, question: Question, deadline: Deadline, groups: int
     ) -> Collected[LogEntry]:
         limit = max(1, part.limit // groups)
-        texts = list(dict.fromkeys((*COMPLAINTS, *question.focus_patterns))) if part.complaints else []
+        texts = _wanted(part, question)
         body: dict[str, Any] = {
             "logGroupName": group,
             "startTime": int(part.start.timestamp() * 1000),
             "endTime": int(part.end.timestamp() * 1000) - 1,
             "limit": min(10_000, limit),
         }
-        body |= {"filterPattern": " ".join(f'?"{_escaped(text)}"' for text in texts)} if texts else {}
+        body |= {"filterPattern": " ".join(f'?"{escaped(text)}"' for text in texts)} if texts else {}
         wanted = [text.lower() for text in texts]
 
         async def pages() -> AsyncIterator[list[Any]]:
@@ -209,7 +230,7 @@ def build(settings: SourceSettings, environ: Mapping[str, str] = os.environ) -> 
     """CloudWatch of the configured region.
 
     Raises:
-        ConfigurationError: the region or the keys are missing.
+        ConfigurationError: the region or the keys are missing, or `logs_by` is neither way.
     """
     connection, options = settings.connection, settings.connection.options
     region = options.get("region") or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
@@ -237,7 +258,11 @@ def build(settings: SourceSettings, environ: Mapping[str, str] = os.environ) -> 
 
     groups = tuple(group.strip() for group in options.get("log_groups", "").split(",") if group.strip())
     clients = client("metrics_url", "monitoring"), client("logs_url", "logs")
-    return CloudWatch(*clients, AwsKeys(access, secret, token), region, groups, settings.name)
+    way = options.get("logs_by", "filter")
+    if way not in ("filter", "insights"):
+        raise ConfigurationError(f"connections.{settings.name}.options.logs_by is {way!r}; write filter or insights")
+    keys = AwsKeys(access, secret, token)
+    return CloudWatch(*clients, keys, region, groups, settings.name, insights=way == "insights")
 
 
 def metric_query(query: str, period: int) -> dict[str, Any]:
@@ -289,5 +314,6 @@ def _merged(results: list[Any]) -> list[Any]:
     return list(merged.values())
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def _wanted(part: LogSearch, question: Question) -> list[str]:
+    """What one of has to be in a line."""
+    return list(dict.fromkeys((*COMPLAINTS, *question.focus_patterns))) if part.complaints else []

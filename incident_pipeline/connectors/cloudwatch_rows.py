@@ -71,6 +71,11 @@ def message(answer: Answer) -> str:
     return ": ".join(part for part in (_kind(answer), usual_message(answer) or _capital_message(answer)) if part)
 
 
+def escaped(text: str) -> str:
+    """The text as it stands within double quotes of a pattern or a query."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def _kind(answer: Answer) -> str:
     try:
         return str(at(loads(answer.body), "__type") or "").rpartition("#")[2]

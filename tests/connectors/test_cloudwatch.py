@@ -23,8 +23,9 @@ NOW = int(AROUND.timestamp())
 EXAMPLE = AwsKeys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 
 
-def ask(recorder: Recorder, kind: EvidenceKind, **about: Any) -> Envelope[Any]:
-    connection = Connection(username=EXAMPLE.access_key, password=EXAMPLE.secret_key, options=OPTIONS)
+def ask(recorder: Recorder, kind: EvidenceKind, options: dict[str, str] | None = None, **about: Any) -> Envelope[Any]:
+    given = {**OPTIONS, **(options or {})}
+    connection = Connection(username=EXAMPLE.access_key, password=EXAMPLE.secret_key, options=given)
     source = build(settings_for("cloudwatch", recorder.transport, connection=connection), {})
     return fetch(source, question(kind, **about))
 
@@ -167,3 +168,90 @@ def test_the_usual_variables_are_enough() -> None:
 
 def test_a_line_that_only_looks_like_json_is_text() -> None:
     assert log_entry({"timestamp": 1, "message": "{not json"}, "g").message == "{not json"
+
+
+def insights(texts: tuple[str, ...], runs: int = 1, status: str = "Complete", matched: int | None = None) -> Recorder:
+    """Logs Insights that is done after so many looks; `texts` are found by every search."""
+    looks: dict[str, int] = {}
+
+    def answer(request: httpx.Request) -> Any:
+        action, body = request.headers["x-amz-target"].rpartition(".")[2], json.loads(request.content)
+        if action == "StartQuery":
+            return {"queryId": f"q{len(looks)}-{body['startTime']}-{len(body['queryString'])}"}
+        if action == "StopQuery":
+            return {"success": True}
+        looks[body["queryId"]] = looks.get(body["queryId"], 0) + 1
+        fields = (
+            ("@timestamp", "2026-11-23 14:34:00.250"),
+            ("@logStream", "s"),
+            ("@log", "123456789012:/ecs/payments"),
+        )
+        rows = [
+            [{"field": name, "value": value} for name, value in (*fields, ("@message", text), ("@ptr", f"p{number}"))]
+            for number, text in enumerate(texts)
+        ]
+        done = looks[body["queryId"]] >= runs
+        statistics = {"recordsMatched": float(len(texts) if matched is None else matched)}
+        return {"status": status if done else "Running", "results": rows, "statistics": statistics}
+
+    return Recorder(answer)
+
+
+def actions(recorder: Recorder) -> list[str]:
+    return [request.headers["x-amz-target"].rpartition(".")[2] for request in recorder.requests]
+
+
+BY_INSIGHTS = {"logs_by": "insights"}
+
+
+def test_insights_searches_all_groups_at_once_and_waits_until_it_is_done() -> None:
+    recorder = insights(("ERROR pool exhausted", '{"level":"warn","msg":"slow","service":"ledger"}'), runs=2)
+    got = ask(recorder, EvidenceKind.LOGS, BY_INSIGHTS, focus_patterns=('a "quoted" one',))
+    assert [(row.message, row.level, row.service) for row in got.rows] == [
+        ("ERROR pool exhausted", "error", "payments"),
+        ("slow", "warning", "ledger"),
+    ]
+    assert {row.timestamp for row in got.rows} == {datetime(2026, 11, 23, 14, 34, 0, 250_000, tzinfo=UTC)}
+    assert got.rows[0].attributes == {"id": "p0", "log_group": "/ecs/payments", "log_stream": "s"}
+    assert not got.partial
+    assert not got.truncated
+    assert actions(recorder).count("GetQueryResults") == 2 * actions(recorder).count("StartQuery")
+    started = [body for body in recorder.bodies if "queryString" in body]
+    assert all(body["logGroupNames"] == ["/ecs/payments", "/shared"] for body in started)
+    assert all(body["startTime"] < body["endTime"] < 1e11 for body in started)
+    assert any('@message like "a \\"quoted\\" one"' in body["queryString"] for body in started)
+    assert any("filter" not in body["queryString"] for body in started)
+
+
+def test_insights_that_is_not_done_in_time_tells_what_it_found_and_is_stopped() -> None:
+    recorder = insights(("ERROR pool exhausted",), runs=1000)
+    got = ask(recorder, EvidenceKind.LOGS, BY_INSIGHTS, seconds=0.5)
+    assert [row.message for row in got.rows] == ["ERROR pool exhausted"]
+    assert got.partial
+    assert any("not done in time" in note for note in got.notes)
+    assert actions(recorder).count("StopQuery") == actions(recorder).count("StartQuery")
+
+
+def test_insights_says_how_much_more_there_was() -> None:
+    got = ask(insights(("ERROR x",), matched=812), EvidenceKind.LOGS, BY_INSIGHTS)
+    assert got.truncated
+    assert any("812 lines by the server's count, 1 of them read" in note for note in got.notes)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [("Failed", PermanentSourceError), ("Timeout", TransientSourceError), ("Cancelled", TransientSourceError)],
+)
+def test_insights_that_fails_is_told(status: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"ended as {status}"):
+        ask(insights((), status=status), EvidenceKind.LOGS, BY_INSIGHTS)
+
+
+def test_a_way_to_read_logs_that_is_unknown_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="logs_by is 'sql'; write filter or insights"):
+        ask(insights(()), EvidenceKind.LOGS, {"logs_by": "sql"})
+
+
+@pytest.mark.parametrize("moment", [NOW * 1000, str(NOW * 1000), "2026-11-23 14:35:00.000"])
+def test_times_are_read_in_every_way_that_aws_writes_them(moment: Any) -> None:
+    assert log_entry({"timestamp": moment, "message": "x"}, "g").timestamp == AROUND
