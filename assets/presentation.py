@@ -11,8 +11,8 @@ import dagster as dg
 from assets.results import METADATA_LIMIT, markdown
 from incident_pipeline.documents.escape import code
 from incident_pipeline.documents.escape import markdown as escape_markdown
-from incident_pipeline.documents.plot import plot_symptoms
 from incident_pipeline.documents.propagation_plot import plot_propagation
+from incident_pipeline.documents.timeline_plot import plot_timeline
 from incident_pipeline.knowledge_health import Health
 from incident_pipeline.models import (
     Alert,
@@ -104,7 +104,7 @@ def overview_facts(incident: Incident, evidence: Evidence, symptoms: Symptoms, d
     facts: Facts = {"summary": markdown(escape_markdown(diagnosis.summary))}
     first, suffering = diagnosis.first_failing_service, diagnosis.blast_radius
     for name, says, picture in (
-        ("plot", "what moved, and when", plot_symptoms(evidence, symptoms, max_bytes=PICTURE_LIMIT)),
+        ("plot", "what moved, and when", plot_timeline(incident, evidence, symptoms, PICTURE_LIMIT)),
         (
             "propagation",
             "how the problem spread",

@@ -1,6 +1,6 @@
 """The backtest as one HTML file: the figures, the reliability diagram, and a section for each incident.
 
-Belongs here: HTML and SVG text. Does not belong here: the figures (`backtest_scores`), the plot (`timeline_plot`).
+Belongs here: HTML and SVG text. Does not belong here: the figures (`scores`), the pictures (`documents`).
 All text from outside is escaped; the file needs no network and reads in light and dark.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from incident_pipeline.backtest.measure import Outcome, summary
 from incident_pipeline.backtest.scores import Score, reliability
-from incident_pipeline.backtest.timeline_plot import timeline_svg
 from incident_pipeline.config import Scenario
 from incident_pipeline.documents.propagation_plot import plot_propagation
+from incident_pipeline.documents.timeline_plot import plot_timeline
 
 _FIGURES = {
     "incidents": "n", "ac1": "AC@1", "ac3": "AC@3", "ac5": "AC@5", "avg5": "Avg@5", "change_accuracy": "change",
@@ -148,4 +148,5 @@ def _plot(outcome: Outcome, settings: Scenario) -> str:
     record = outcome.record or {}
     first, suffering = record.get("first_failing_service"), record.get("blast_radius", ())
     spread = plot_propagation(folder.evidence, symptoms, first, suffering, folder.incident.services, _MAX_PICTURE)
-    return timeline_svg(folder.incident, folder.evidence, symptoms) + (spread.decode() if spread else "")
+    moved = plot_timeline(folder.incident, folder.evidence, symptoms, _MAX_PICTURE)
+    return "".join(picture.decode() for picture in (moved, spread) if picture)
