@@ -327,6 +327,10 @@ class HttpClient:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             # the library's own words can hold header values: only the kind of failure is told
             raise TransientSourceError(f"{self.source} broke off {where} ({type(error).__name__})") from None
+        except ssl.SSLError as error:
+            # with TLS 1.3 a server refuses a client after the handshake, as it is read: the library lets that through
+            why = str(error.reason or "no reason given").replace("_", " ").lower()
+            raise PermanentSourceError(f"{self.source} ended the TLS connection at {bare(url)}: {why}") from None
 
 
 def load_libraries() -> None:

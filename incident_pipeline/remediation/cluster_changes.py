@@ -135,7 +135,7 @@ def _patched(hypothesis: Hypothesis, change: ObjectChange, body: Mapping[str, An
 
 def _type_of(hypothesis: Hypothesis) -> ActionType:
     mechanism = hypothesis.mechanism or ""
-    if mechanism in {"deployment_zero_replicas", "oom_killed"} or "quota" in mechanism:
+    if mechanism in {"deployment_zero_replicas", "oom_killed", "autoscaler_at_maximum"} or "quota" in mechanism:
         return ActionType.SCALE
     return ActionType.ROLLBACK if mechanism == "incorrect_image_reference" else ActionType.CONFIG_REVERT
 
@@ -155,6 +155,10 @@ def _effect(change: ObjectChange) -> str:
         return "New pods replace those that cannot work; they become ready."
     if change.kind == "Service":
         return "The service leads to its pods; callers are answered."
+    if change.kind == "Ingress":
+        return "Requests reach the service that they are for."
+    if change.kind == "HorizontalPodAutoscaler":
+        return "Replicas are added until each has the load that it is meant for."
     return "What was refused is let in."
 
 
@@ -164,6 +168,8 @@ def _verification(hypothesis: Hypothesis, change: ObjectChange) -> str:
         return f"The endpoints of {change.name} list every ready pod, and a connection to its port succeeds."
     if change.kind in {"ResourceQuota", "PersistentVolumeClaim"}:
         return "The pods that waited are running, and no new refusal appears in the events."
+    if change.kind == "Ingress":
+        return f"A request through the ingress {change.name} is answered by {name}."
     return f"All replicas of {name} are ready within 10 minutes, with no restart and no new warning in its events."
 
 

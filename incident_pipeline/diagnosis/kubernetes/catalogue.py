@@ -151,9 +151,27 @@ MECHANISMS: dict[str, Mechanism] = {
         ("service_missing", _CONFIG, "Create the service {name}", _OTHERS),
         ("service_env_var_address_mismatch", _CONFIG, "Correct the address in the environment of {name}", _OTHERS),
         ("gateway_misroute", _CONFIG, "Correct the route to {name} in the gateway", _OTHERS),
+        (
+            "ingress_backend_missing",
+            _CONFIG,
+            "Correct the service or port that the ingress names for {name}, or create it",
+            "calls that do not come through the ingress",
+        ),
         ("service_dns_resolution_failure", _DEPENDENCY, "Correct the name server of the pods of {name}", _OTHERS),
         ("network_policy_blocks", _CONFIG, "Allow the callers of {name} in its network policy", _OTHERS),
         ("pod_cpu_overload", _CAPACITY, "Find what uses the CPU of {name}; restart or scale it", _OTHERS),
+        (
+            "autoscaler_at_maximum",
+            _CAPACITY,
+            "Raise the maximum of the autoscaler of {name}, or find what loads it",
+            _OTHERS,
+        ),
+        (
+            "autoscaler_without_metrics",
+            _CONFIG,
+            "Bring back the metrics that the autoscaler of {name} reads; scale by hand until then",
+            _OTHERS,
+        ),
         (
             "pod_network_delay",
             _DEPENDENCY,

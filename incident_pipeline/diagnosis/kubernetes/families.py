@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from incident_pipeline.diagnosis.kubernetes.admission import admission
+from incident_pipeline.diagnosis.kubernetes.autoscalers import autoscalers
 from incident_pipeline.diagnosis.kubernetes.cluster import Cluster
 from incident_pipeline.diagnosis.kubernetes.dependencies import dependencies
 from incident_pipeline.diagnosis.kubernetes.findings import Finding
 from incident_pipeline.diagnosis.kubernetes.infrastructure import infrastructure
+from incident_pipeline.diagnosis.kubernetes.ingresses import ingresses
 from incident_pipeline.diagnosis.kubernetes.performance import performance
 from incident_pipeline.diagnosis.kubernetes.probes import probes
 from incident_pipeline.diagnosis.kubernetes.routing import routing
@@ -19,7 +21,7 @@ from incident_pipeline.diagnosis.kubernetes.volumes import volumes
 
 FAMILIES: tuple[Callable[[Cluster], list[Finding]], ...] = (
     *(admission, scheduling, volumes, startup),
-    *(runtime, probes, dependencies, routing),
-    *(performance, infrastructure),
+    *(runtime, probes, dependencies, routing, ingresses),
+    *(performance, autoscalers, infrastructure),
 )
-"""Admission, scheduling with volumes, startup, runtime with probes and dependencies, routing, performance, machines."""
+"""Admission, scheduling with volumes, startup, runtime with probes and dependencies, routing, load, machines."""

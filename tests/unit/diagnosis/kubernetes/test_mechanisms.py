@@ -74,6 +74,25 @@ def _cpu_quota(found: Bodies) -> None:
     refused(found, "pods is forbidden: exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=4, limited: 4")
 
 
+@case("namespace_memory_quota_exceeded", SPACE)
+def _memory_quota(found: Bodies) -> None:
+    asked = "requested: requests.memory=64Mi, used: requests.memory=2Gi, limited: requests.memory=2Gi"
+    refused(found, f"pods is forbidden: exceeded quota: q, {asked}")
+
+
+@case("namespace_storage_quota_exceeded", SPACE)
+def _storage_quota(found: Bodies) -> None:
+    waits(found, 'persistentvolumeclaim "data" not found', "store")
+    template(found, "store")["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    hard = {"requests.storage": "10Gi"}
+    found["ResourceQuota", "q"] = {
+        "kind": "ResourceQuota",
+        "metadata": {"name": "q", "namespace": SPACE},
+        "spec": {"hard": hard},
+        "status": {"hard": hard, "used": {"requests.storage": "10Gi"}},
+    }
+
+
 @case("namespace_pod_quota_exceeded", SPACE)
 def _pod_quota(found: Bodies) -> None:
     refused(found, "pods is forbidden: exceeded quota: q, requested: pods=1, used: pods=9, limited: pods=9")
@@ -345,6 +364,15 @@ def _runtime(found: Bodies) -> None:
     found["Node", "node-b"]["status"]["conditions"] = [condition]
 
 
+@case("kube_proxy_unavailable", "node-b")
+def _proxy(found: Bodies) -> None:
+    found["ComponentStatus", "kube-proxy.node-b"] = {
+        "kind": "ComponentStatus",
+        "metadata": {"name": "kube-proxy.node-b"},
+        "conditions": [{"type": "Healthy", "status": "False", "message": "inactive (dead)"}],
+    }
+
+
 @case("kube_scheduler_unavailable", "control-a")
 def _scheduler(found: Bodies) -> None:
     found["Node", "control-a"] = node("control-a", **{"node-role.kubernetes.io/control-plane": ""})
@@ -413,9 +441,10 @@ def series(service: str, name: str, before: float, after: float) -> MetricSeries
     [
         ([("cart", "cpu", 0.01, 0.09), ("cart", "cpu_cfs", 0.0, 0.6)], ("pod_cpu_overload", "cart")),
         ([("store", "p50latency", 2, 900), ("cart", "p50latency", 5, 950)], ("pod_network_delay", "store")),
+        ([("shop", "p50latency", 5, 700), ("store", "p50latency", 2, 600)], ("node_network_delay", "node-a")),
         ([("node-b", "tcp_retrans", 0, 9), ("node-a", "tcp_retrans", 0, 0.2)], ("node_network_packet_loss", "node-b")),
     ],
-    ids=["load", "pod", "loss"],
+    ids=["load", "pod", "node", "loss"],
 )  # fmt: skip
 def test_who_is_slow(moved: list[tuple[str, str, float, float]], wanted: tuple[str, str]) -> None:
     found = cluster()
