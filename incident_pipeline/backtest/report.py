@@ -1,21 +1,21 @@
-"""The backtest as one HTML file: the figures, the reliability diagram, and a section for each incident.
+"""The backtest as one HTML file: the figures, the reliability diagram, a list of incidents, and a page for each.
 
-Belongs here: HTML and SVG text. Does not belong here: the figures (`scores`), the pictures (`documents`).
-All text from outside is escaped; the file needs no network and reads in light and dark.
+Belongs here: the first page, and how pages are held together. Does not belong here: the page of one incident
+(`incident_page`), the figures (`scores`), the pictures (`documents`).
+All text from outside is escaped; the file needs no network and no script, and reads in light and dark. A page is shown
+by its anchor (`report.html#incident-1`); printed, each begins a sheet of its own.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from incident_pipeline.backtest.incident_page import Place, escaped, first_description, incident_page
 from incident_pipeline.backtest.measure import Outcome, summary
 from incident_pipeline.backtest.scores import Score, reliability
 from incident_pipeline.config import Scenario
-from incident_pipeline.documents.propagation_plot import plot_propagation
-from incident_pipeline.documents.timeline_plot import plot_timeline
 
 _FIGURES = {
     "incidents": "n", "ac1": "AC@1", "ac3": "AC@3", "ac5": "AC@5", "avg5": "Avg@5", "change_accuracy": "change",
@@ -25,17 +25,19 @@ _FIGURES = {
     "seconds": "s",
 }  # fmt: skip
 
-_MAX_PICTURE = 100_000
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --good: #2a9d4a; --bad: #d0443a; --mark: #3b82c4; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-details { border-top: 1px solid var(--line); padding: .4rem 0; }
-summary { cursor: pointer; } summary.right::marker { color: var(--good); } summary.wrong::marker { color: var(--bad); }
-svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font: 11px system-ui, sans-serif; }
+th:first-child, td:first-child, table.words th, table.words td { text-align: left; }
+table.words td { white-space: normal; } a { color: var(--mark); } nav { display: flex; gap: 1.5rem; }
+b.right { color: var(--good); } b.wrong { color: var(--bad); } tr.true { font-weight: bold; }
+svg { max-width: 100%; height: auto; } svg text { fill: currentColor; }
 .muted { opacity: .7; }
+section.page { display: none; } section.page:target { display: block; }
+body:has(section.page:target) main { display: none; }
+@media print { section.page { display: block; break-before: page; } main { display: block !important; } }
 """
 
 
@@ -45,20 +47,40 @@ def write_report(path: Path, outcomes: Sequence[Outcome], settings: Scenario) ->
 
 
 def report(outcomes: Sequence[Outcome], settings: Scenario) -> str:
-    """The whole page."""
+    """The whole file."""
     made = summary(outcomes)
     scores = [o.score for o in outcomes if o.score is not None]
     named = [*made["datasets"].items(), ("all", made["all"])]
-    ordered = sorted((o for o in outcomes if o.score is not None), key=_worst_first)
-    sections = "".join(_incident(o, settings) for o in ordered)
-    problems = "".join(f"<li>{_e(p['problem'])}</li>" for p in made["problems"])
+    ordered = sorted((o for o in outcomes if o.score is not None and o.record is not None), key=_worst_first)
+    pages = "".join(incident_page(o, settings, Place(n, len(ordered))) for n, o in enumerate(ordered, start=1))
+    problems = "".join(f"<li>{escaped(p['problem'])}</li>" for p in made["problems"])
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Backtest of the diagnosis</title>'
-        f"<style>{_STYLE}</style><h1>Backtest of the diagnosis</h1>"
-        f'<p class="muted">Engine {_e(made["engine_version"])}, {len(scores)} incidents.</p>'
+        f'<style>{_STYLE}</style><main id="all"><h1>Backtest of the diagnosis</h1>'
+        f'<p class="muted">Engine {escaped(made["engine_version"])}, {len(scores)} incidents.</p>'
         f"{_table(named)}{f'<h2>Not scored</h2><ul>{problems}</ul>' if problems else ''}"
         f"<h2>Is the confidence honest?</h2>{reliability_svg(scores)}"
-        f"<h2>Incidents, the most confident mistakes first</h2>{sections}</html>"
+        f"<h2>Incidents, the most confident mistakes first</h2>{_list(ordered)}</main>{pages}</html>"
+    )
+
+
+def _list(ordered: Sequence[Outcome]) -> str:
+    rows = "".join(_list_row(outcome, n) for n, outcome in enumerate(ordered, start=1))
+    return (
+        '<table class="words"><tr><th>incident</th><th>first hypothesis</th><th>confidence</th>'
+        f"<th>true service ranked</th></tr>{rows}</table>"
+    )
+
+
+def _list_row(outcome: Outcome, n: int) -> str:
+    made = outcome.score
+    if made is None:
+        return ""
+    verdict, rank = "right" if made.right else "wrong", "–" if made.rank is None else made.rank or "not at all"
+    return (
+        f'<tr><td><a href="#{Place(n, n).anchor}">{escaped(Path(outcome.folder).name)}</a></td>'
+        f'<td><b class="{verdict}">{verdict}</b> {escaped(first_description(outcome))}</td>'
+        f"<td>{made.confidence:.0%}</td><td>{rank}</td></tr>"
     )
 
 
@@ -67,15 +89,11 @@ def _worst_first(outcome: Outcome) -> tuple[bool, float, str]:
     return (made.right, -made.confidence, outcome.folder) if made else (True, 0.0, outcome.folder)
 
 
-def _e(value: Any) -> str:
-    return html.escape(str(value), quote=True)
-
-
 def _table(named: Iterable[tuple[str, dict[str, Any]]]) -> str:
-    head = "".join(f"<th>{_e(title)}</th>" for title in _FIGURES.values())
+    head = "".join(f"<th>{escaped(title)}</th>" for title in _FIGURES.values())
     rows = "".join(
-        f"<tr><td>{_e(name or 'unnamed')}</td>{''.join(f'<td>{_cell(figures[key])}</td>' for key in _FIGURES)}</tr>"
-        for name, figures in named
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in (escaped(name or 'unnamed'), *map(_cell, values)))}</tr>"
+        for name, values in ((name, [figures[key] for key in _FIGURES]) for name, figures in named)
     )
     return f"<table><tr><th>data set</th>{head}</tr>{rows}</table>"
 
@@ -83,7 +101,7 @@ def _table(named: Iterable[tuple[str, dict[str, Any]]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.2f}" if isinstance(value, float) else _e(value)
+    return f"{value:.2f}" if isinstance(value, float) else escaped(value)
 
 
 def reliability_svg(scores: Sequence[Score]) -> str:
@@ -112,41 +130,3 @@ def reliability_svg(scores: Sequence[Score]) -> str:
         f'<text x="{edge + size / 2}" y="{full - 4}" text-anchor="middle">confidence of the first hypothesis</text>'
         f'<text x="{edge}" y="{edge - 10}">share that was right</text></svg>'
     )
-
-
-def _incident(outcome: Outcome, settings: Scenario) -> str:
-    made, record = outcome.score, outcome.record
-    if made is None or record is None:
-        return ""
-    verdict = "right" if made.right else "wrong"
-    first = record["hypotheses"][0]["description"] if record["hypotheses"] else "no hypothesis"
-    facts = [f"data set {made.dataset or 'unnamed'}", f"true service ranked {made.rank or 'not at all'}"]
-    facts += [f"change {'right' if made.change_right else 'wrong'}"] if made.change_right is not None else []
-    facts += [f"category {'right' if made.category_right else 'wrong'}"] if made.category_right is not None else []
-    ranking = ", ".join(f"{row['service']} {row['score']:.2f}" for row in record["services"][:6])
-    name = _e(Path(outcome.folder).name)
-    return (
-        f'<details id="{name}"><summary class="{verdict}"><b>{verdict}</b> at {made.confidence:.0%}: '
-        f'{name} <span class="muted">{_e(first)}</span></summary>'
-        f"<p>{_e('; '.join(facts))}.</p><p>Ranking: {_e(ranking)}.</p>{_plot(outcome, settings)}"
-        f"{''.join(_hypothesis(h) for h in record['hypotheses'][:4])}</details>"
-    )
-
-
-def _hypothesis(hypothesis: dict[str, Any]) -> str:
-    sentences = "".join(f"<li>{_e(sentence)}</li>" for sentence in hypothesis["evidence"])
-    sentences += f"<li>Disproved if {_e(hypothesis['disproved_by'])}.</li>" if hypothesis.get("disproved_by") else ""
-    return f"<p><b>{hypothesis['confidence']:.0%}</b> {_e(hypothesis['description'])}</p><ul>{sentences}</ul>"
-
-
-def _plot(outcome: Outcome, settings: Scenario) -> str:
-    from incident_pipeline.diagnosis.symptoms import find_symptoms
-    from incident_pipeline.incident_folder.reading import load_folder
-
-    folder = load_folder(Path(outcome.folder))
-    symptoms = find_symptoms(folder.incident, folder.evidence, settings.context.logs.focus_patterns)
-    record = outcome.record or {}
-    first, suffering = record.get("first_failing_service"), record.get("blast_radius", ())
-    spread = plot_propagation(folder.evidence, symptoms, first, suffering, folder.incident.services, _MAX_PICTURE)
-    moved = plot_timeline(folder.incident, folder.evidence, symptoms, _MAX_PICTURE)
-    return "".join(picture.decode() for picture in (moved, spread) if picture)

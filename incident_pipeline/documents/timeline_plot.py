@@ -99,7 +99,7 @@ def _events(evidence: Evidence) -> Iterator[_Mark]:
 def _svg(shown: Sequence[Drawn], marks: Sequence[_Mark], axis: _Axis, *, unshown: int) -> str:
     height = HEAD + PANEL * len(shown) + FOOT
     panels = "".join(_panel(series, anomaly, HEAD + PANEL * i, axis) for i, (series, anomaly) in enumerate(shown))
-    lines = "".join(_line(mark, place, height, axis) for place, mark in enumerate(marks))
+    lines = "".join(_line(mark, place, height, axis) for mark, place in _placed(marks, axis))
     more = _text(WIDTH - RIGHT, height - 4, f"{unshown} more changes not shown", anchor="end") if unshown else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
@@ -151,9 +151,17 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return kept
 
 
+def _placed(marks: Sequence[_Mark], axis: _Axis) -> list[tuple[_Mark, int]]:
+    """The line of text for each name: neighbours on different ones, and so that no name is crossed by the next mark."""
+    middle = sum(axis.x(mark.at) <= (LEFT + WIDTH) / 2 for mark in marks)
+    right = len(marks) - middle
+    places = [*(i % LABEL_LINES for i in range(middle)), *((right - 1 - i) % LABEL_LINES for i in range(right))]
+    return list(zip(marks, places, strict=True))
+
+
 def _line(mark: _Mark, place: int, height: int, axis: _Axis) -> str:
-    """A moment as a vertical line; names of neighbours stand on different lines, since they would cover each other."""
-    x, y = axis.x(mark.at), 12 + LABEL_LINE * (place % LABEL_LINES)
+    """A moment as a vertical line with its name and time."""
+    x, y = axis.x(mark.at), 12 + LABEL_LINE * place
     aside, anchor = (-4, "end") if x > (LEFT + WIDTH) / 2 else (4, "start")
     dashes = ' stroke-dasharray="4 3"' if mark.dashed else ""
     said = f"{clean(mark.text, 34)} {datetime.fromtimestamp(mark.at, tz=UTC):%H:%M}"

@@ -115,6 +115,51 @@ def test_a_run_scores_reports_and_goes_on_where_it_stopped(tmp_path: Path) -> No
     assert "<b>page</b>" not in page
 
 
+def page_of(text: str, number: int) -> str:
+    """The section of one incident, as text."""
+    return text.split(f'id="incident-{number}"')[1].split("</section>")[0]
+
+
+def test_every_incident_has_a_page_with_its_picture_and_the_way_to_the_others(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        folder(tmp_path, name)
+    text = report(run.backtest(run.labelled_folders(tmp_path), Scenario()), Scenario())
+    assert text.count('<section class="page"') == 3
+    assert [f'href="#incident-{n}"' in text.split("</main>")[0] for n in (1, 2, 3)] == [True] * 3
+    middle = page_of(text, 2)
+    assert all(f'href="#{there}"' in middle for there in ("incident-1", "all", "incident-3"))
+    assert 'href="#incident-2"' not in middle
+    assert 'aria-label="timeline of the incident"' in middle
+    assert "onset 14:3" in middle
+
+
+def test_a_wrong_diagnosis_says_what_misled_it_and_what_the_true_service_shows(tmp_path: Path) -> None:
+    right, wrong, unseen = (folder(tmp_path, name) for name in ("right", "wrong", "unseen"))
+    (wrong / "truth.json").write_text(
+        json.dumps({"root_cause_service": "checkout", "injected_at": "2026-03-04T14:30:00Z"})
+    )
+    (unseen / "truth.json").write_text(json.dumps({"root_cause_service": "<i>ghost</i>"}))
+    outcomes = run.backtest([right, wrong, unseen], Scenario())
+    text = report(outcomes, Scenario())
+    pages = {name: next(page_of(text, n) for n in (1, 2, 3) if f"<h1>{name}</h1>" in page_of(text, n))
+             for name in ("right", "wrong", "unseen")}  # fmt: skip
+    assert "What misled it" not in pages["right"]
+    assert "For it spoke: " in pages["wrong"]
+    assert "No series of checkout moved and its log shows nothing new" in pages["wrong"]
+    assert "minutes after the fault began" in pages["wrong"]
+    assert "&lt;i&gt;ghost&lt;/i&gt;, the true service, is in no series" in pages["unseen"]
+    assert "<i>" not in text
+    assert "not ranked" in pages["unseen"]
+
+
+def test_a_folder_that_has_gone_keeps_its_ranking_in_the_report(tmp_path: Path) -> None:
+    path = folder(tmp_path, "gone")
+    outcomes = run.backtest([path], Scenario())
+    for file in path.iterdir():
+        file.unlink()
+    assert "<td>payments</td>" in page_of(report(outcomes, Scenario()), 1)
+
+
 def test_folders_without_a_truth_are_a_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"truth\.json"):
         run.labelled_folders(tmp_path)
