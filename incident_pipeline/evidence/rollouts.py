@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from incident_pipeline.models import Deployment, KubernetesObject, Window
@@ -44,8 +45,8 @@ def _rollout(
     source: str,
 ) -> Deployment | None:
     images, earlier = _images(now), _images(before) if before is not None else {}
-    created = _at(now.body, "metadata", "creationTimestamp")
-    if not name or not isinstance(created, str):
+    created = _created(now)
+    if not name or created is None:
         return None
     annotations = _at(now.body, "metadata", "annotations")
     cause = annotations.get(CHANGE_CAUSE) if isinstance(annotations, Mapping) else None
@@ -57,7 +58,7 @@ def _rollout(
         previous_version=_version(earlier),
         status=_status(now, workload),
         strategy=_strategy(workload),
-        started_at=parse_moment(created),
+        started_at=created,
         source=source,
         attributes={
             "revision": _revision(now),
@@ -66,6 +67,15 @@ def _rollout(
             **({"change_cause": cause[:500]} if isinstance(cause, str) else {}),
         },
     )
+
+
+def _created(one: KubernetesObject) -> datetime | None:
+    """When it was made; None where it says no moment."""
+    text = _at(one.body, "metadata", "creationTimestamp")
+    try:
+        return parse_moment(text) if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _version(images: Mapping[str, str]) -> str | None:

@@ -18,6 +18,7 @@ from incident_pipeline.evidence.envelopes import answered, gathered, unavailable
 from incident_pipeline.evidence.kubernetes_objects import kubernetes_object, snapshot_of
 from incident_pipeline.evidence.services import service_from, service_rows
 from incident_pipeline.incident_folder import rows as folder_rows
+from incident_pipeline.incident_folder.derived import with_rollouts
 from incident_pipeline.incident_folder.files import (
     Parsed,
     UnreadableFileError,
@@ -100,10 +101,12 @@ def load_folder(path: Path) -> Folder:
     alerts, alert_notes = _load_alerts(path)
     graph = _load(path, EvidenceKind.SERVICE_GRAPH, _services)
     services = {service.name for service in graph.rows} | {alert.service for alert in alerts if alert.service}
+    state = _load(path, EvidenceKind.KUBERNETES_STATE, _cluster)
+    recorded = _load(
+        path, EvidenceKind.DEPLOYMENTS, lambda file: read_list(file, folder_rows.deployment, ("deployments",))
+    )
     answers = {
-        EvidenceKind.DEPLOYMENTS: _load(
-            path, EvidenceKind.DEPLOYMENTS, lambda file: read_list(file, folder_rows.deployment, ("deployments",))
-        ),
+        EvidenceKind.DEPLOYMENTS: with_rollouts(recorded, state, min(alert.started_at for alert in alerts)),
         EvidenceKind.CODE_CHANGES: _load(
             path,
             EvidenceKind.CODE_CHANGES,
@@ -115,7 +118,7 @@ def load_folder(path: Path) -> Folder:
         EvidenceKind.TRACES: _load(path, EvidenceKind.TRACES, lambda file: read_lines(file, folder_rows.span)),
         EvidenceKind.RELATED_ALERTS: _related_alerts(path),
         EvidenceKind.SERVICE_GRAPH: graph,
-        EvidenceKind.KUBERNETES_STATE: _load(path, EvidenceKind.KUBERNETES_STATE, _cluster),
+        EvidenceKind.KUBERNETES_STATE: state,
         EvidenceKind.ON_CALL: _on_call(path),
     }
     evidence = Evidence(**{kind.value: answer for kind, answer in answers.items()})

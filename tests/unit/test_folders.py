@@ -526,3 +526,44 @@ def test_a_truth_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: str, 
     with pytest.raises(InputError, match=words):
         load_truth(tmp_path)
     assert load_truth(tmp_path / "nowhere") is None
+
+
+def replica_set(service: str, revision: int, image: str, created: str) -> dict[str, Any]:
+    template = {"spec": {"containers": [{"name": "app", "image": image}]}}
+    return {
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": f"{service}-{revision}f",
+            "namespace": "shop",
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+            "creationTimestamp": created,
+            "ownerReferences": [{"kind": "Deployment", "name": service}],
+        },
+        "spec": {"replicas": 1, "template": template},
+    }
+
+
+def test_rollouts_that_the_cluster_shows_are_deployments_where_none_were_recorded(tmp_path: Path) -> None:
+    items = [
+        *(replica_set("cart", n, f"r.example/cart:v{n}", f"2026-11-23T{12 + n}:00:00Z") for n in (1, 2)),
+        replica_set("checkout", 4, "r.example/checkout:v4", "2026-11-23T14:20:00Z"),
+        replica_set("fresh", 1, "r.example/fresh:v1", "2026-11-23T14:10:00Z"),
+        replica_set("old", 9, "r.example/old:v9", "2026-11-01T14:10:00Z"),
+        replica_set("odd", 3, "r.example/odd:v3", "yesterday, or so"),
+    ]
+    state = json.dumps({"items": items})
+    alone = load_folder(folder(tmp_path, kubernetes_json=state)).evidence.deployments
+    rows = {row.service: (row.previous_version, row.version, row.source) for row in alone.rows}
+    assert rows == {"cart": ("v1", "v2", "kubernetes"), "checkout": (None, "v4", "kubernetes")}
+    assert alone.envelopes[0].query == "kubernetes.json"
+
+    recorded = [{"id": "d1", "service": "checkout", "version": "v4", "started_at": "2026-11-23T14:21:00Z"}]
+    both = load_folder(folder(tmp_path, kubernetes_json=state, deployments_json=json.dumps(recorded)))
+    assert {(row.id, row.service) for row in both.evidence.deployments.rows} == {
+        ("d1", "checkout"),
+        ("shop/cart:2", "cart"),
+    }
+    assert any("1 of them is a rollout" in note for note in both.notes)
+
+    broken = load_folder(folder(tmp_path, kubernetes_json=state, deployments_json="[{"))
+    assert broken.evidence.deployments.status is EnvelopeStatus.UNAVAILABLE, "a file that is broken stays a gap"
