@@ -546,6 +546,8 @@ class Connection(Section):
     """Where it is; nothing: the vendor's public address."""
     token: SecretStr | None = None
     """Bearer token, as `${NAME}`."""
+    app_token: SecretStr | None = None
+    """Slack only: the app's own token (xapp-...), as `${NAME}`; with it, buttons come by Socket Mode."""
     username: str | None = None
     """Name for HTTP basic authentication."""
     password: SecretStr | None = None

@@ -32,6 +32,7 @@ from incident_pipeline.errors import ConfigurationError, PermanentSourceError, S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -278,18 +279,7 @@ class HttpClient:
             return False
         if self._own_tls is not None:
             return self._own_tls
-        import certifi
-
-        context = ssl.create_default_context()
-        # a slim image may have no authorities of its own
-        context.load_verify_locations(certifi.where())
-        if self._connection.ca is not None:
-            try:
-                context.load_verify_locations(self._connection.ca)
-            except (OSError, ssl.SSLError) as error:
-                key = f"connections.{self.source}.ca"
-                raise PermanentSourceError(f"{key}: {self._connection.ca} is not a readable PEM file") from error
-        return context
+        return trusted(self.source, self._connection.ca)
 
     def _secrets(self) -> list[str]:
         """What was sent as a secret, which an answer may echo: whole, and without the word before it."""
@@ -331,6 +321,25 @@ class HttpClient:
             # with TLS 1.3 a server refuses a client after the handshake, as it is read: the library lets that through
             why = str(error.reason or "no reason given").replace("_", " ").lower()
             raise PermanentSourceError(f"{self.source} ended the TLS connection at {bare(url)}: {why}") from None
+
+
+def trusted(source: str, ca: Path | None) -> ssl.SSLContext:
+    """The authorities that a connection trusts: the usual ones, and its own.
+
+    Raises:
+        PermanentSourceError: its own are not readable.
+    """
+    import certifi
+
+    context = ssl.create_default_context()
+    # a slim image may have no authorities of its own
+    context.load_verify_locations(certifi.where())
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except (OSError, ssl.SSLError) as error:
+            raise PermanentSourceError(f"connections.{source}.ca: {ca} is not a readable PEM file") from error
+    return context
 
 
 def load_libraries() -> None:

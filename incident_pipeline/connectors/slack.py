@@ -1,8 +1,8 @@
 """Slack: what is said in the incidents' channel, as alerts; messages that are posted and kept up to date.
 
 Methods (https://api.slack.com/methods): conversations.list, .history (newest first, without replies), .replies,
-chat.postMessage, .postEphemeral, .update, .getPermalink. Scopes: channels:read, channels:history (groups:* for
-private channels), chat:write; the bot has to be in the channel.
+chat.postMessage, .postEphemeral, .update, .getPermalink, apps.connections.open. Scopes: channels:read,
+channels:history (groups:* for private channels), chat:write; the bot has to be in the channel.
 Failures are HTTP 200 with `ok: false`; 429 alone is a status, with Retry-After. A message's `ts` is a text and an
 identity, never a number. Posting has no protection against doing it twice: a message carries a key in its metadata, by
 which `find` sees whether a post that timed out has happened.
@@ -48,6 +48,7 @@ _ADVICE = {
     "not_in_channel": "invite the bot to the channel",
     "channel_not_found": "check the channel's name, and invite the bot if it is private",
     "invalid_auth": "check connections.slack.token",
+    "not_allowed_token_type": "Socket Mode takes the app's own token (xapp-...) in connections.slack.app_token",
     "not_authed": "set connections.slack.token",
     "token_revoked": "renew connections.slack.token",
     "token_expired": "renew connections.slack.token",
@@ -227,6 +228,14 @@ class Slack:
         """
         form = {"channel": posted.channel, "message_ts": posted.ts}
         return str((await self._call("chat.getPermalink", form, Deadline(seconds))).get("permalink"))
+
+    async def socket_address(self, deadline: Deadline) -> str:
+        """Where Socket Mode is to be connected to, once; for a client with the app's own token.
+
+        Raises:
+            SourceError: it was refused, or Slack did not answer.
+        """
+        return str((await self._call("apps.connections.open", {}, deadline)).get("url"))
 
     async def channel_id(self, channel: str, deadline: Deadline) -> str:
         """The id of a channel that is named `#incidents`, `incidents` or by its id.

@@ -8,6 +8,7 @@ what follows from it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -88,6 +89,11 @@ def interaction_from(payload: Mapping[str, Any], known: frozenset[str]) -> Inter
         team=one_line(at(payload, "team", "id")) or "",
         channel=one_line(at(payload, "channel", "id")) or "",
     )
+
+
+def payload_id(payload: Mapping[str, Any]) -> str:
+    """As `request_id`, for a payload that came without a body."""
+    return request_id(json.dumps(payload, sort_keys=True).encode())
 
 
 def request_id(body: bytes) -> str:

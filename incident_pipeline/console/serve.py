@@ -1,6 +1,6 @@
 """The receiver's process: `python -m incident_pipeline.console.serve`; `incident-pipeline up` starts it.
 
-What lives in it: webhooks, the launching of runs, telling people what is new, and the dead man's switch.
+What lives in it: webhooks, clicks in Slack, the launching of runs, telling people what is new, the dead man's switch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from incident_pipeline.communication.media import whisper
 from incident_pipeline.communication.speaker import Speaker
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import answers, post_json
+from incident_pipeline.connectors.slack_socket import SlackSocket
 from incident_pipeline.console import approval_pages, slack_buttons
 from incident_pipeline.console.dead_man_switch import DeadManSwitch
 from incident_pipeline.console.kb_pages import routes
 from incident_pipeline.console.receiver import create_receiver
+from incident_pipeline.console.slack_clicks import Clicks
+from incident_pipeline.console.slack_listening import SlackListening
 from incident_pipeline.intake.dispatch import RUN_CONFIG, Dispatcher, run_tags
 from incident_pipeline.storage.claims import Claim
 from incident_pipeline.structured_logs import write_json_logs
@@ -50,9 +53,15 @@ def main() -> None:
         receiver.router.routes.extend(routes(lambda: application.knowledge_base))
     receiver.router.routes.extend(approval_pages.routes(application))
     speaker = Speaker(application, watches="daemon")
-    clicks = slack_buttons.route(application, speaker.wake, partial(whisper, application.scenario))
-    receiver.router.routes.append(clicks)
-    threads: list[Dispatcher | Speaker | DeadManSwitch] = [dispatcher, speaker, *_dead_man_switch(application)]
+    clicks = Clicks(application, speaker.wake, partial(whisper, application.scenario))
+    secret = application.scenario.receiver.tokens.get("slack")
+    receiver.router.routes.append(slack_buttons.route(clicks, secret))
+    threads: list[Dispatcher | Speaker | DeadManSwitch | SlackListening] = [
+        dispatcher,
+        speaker,
+        *_dead_man_switch(application),
+        *_slack_listening(application, clicks),
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -69,6 +78,13 @@ def _dead_man_switch(application: Application) -> list[DeadManSwitch]:
         return []
     ping = partial(answers, settings.url.get_secret_value(), PING_TIMEOUT)
     return [DeadManSwitch(application.inbox, ping, settings.interval)]
+
+
+def _slack_listening(application: Application, clicks: Clicks) -> list[SlackListening]:
+    connection = application.scenario.connections.get("slack")
+    if connection is None or connection.app_token is None:
+        return []
+    return [SlackListening(SlackSocket(connection), clicks)]
 
 
 def _launch(server: DagsterWebServer, claim: Claim) -> str:

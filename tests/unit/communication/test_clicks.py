@@ -15,6 +15,7 @@ import pytest
 from starlette.applications import Starlette
 
 from incident_pipeline.console.slack_buttons import PATH, route
+from incident_pipeline.console.slack_clicks import Clicks
 from incident_pipeline.models import (
     ActionState,
     ActionType,
@@ -73,7 +74,9 @@ class Desk(Newsroom):
         def wake() -> None:
             self.woken += 1
 
-        app = Starlette(routes=[route(self.application, wake, whisper, lambda: self.now)])
+        clicks = Clicks(self.application, wake, whisper, lambda: self.now)
+        secret = self.application.scenario.receiver.tokens.get("slack")
+        app = Starlette(routes=[route(clicks, secret, lambda: self.now)])
 
         async def run() -> httpx.Response:
             transport = httpx.ASGITransport(app, client=(client, 50_000))
