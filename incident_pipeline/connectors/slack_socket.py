@@ -17,7 +17,7 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from incident_pipeline.config import Connection
@@ -104,7 +104,7 @@ class SlackSocket:
         from websockets.exceptions import WebSocketException
 
         address = await self._address()
-        proxy = None if _is_local(address) else self._connection.proxy or True
+        proxy: str | Literal[True] | None = None if _is_local(address) else self._connection.proxy or True
         tls = trusted("slack", self._connection.ca) if address.startswith("wss:") else None
         try:
             async with connect(address, max_size=LARGEST, proxy=proxy, ssl=tls) as socket:
