@@ -18,7 +18,7 @@ from incident_pipeline.communication.telling import report_failed_run
 from incident_pipeline.connectors.limits import limited_by
 from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, RUN_CONFIG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
-from incident_pipeline.knowledge_sources import sources_state
+from incident_pipeline.knowledge_sources import ledger_state, sources_state
 from incident_pipeline.remediation.records import Execution
 from incident_pipeline.storage.claims import Claim
 
@@ -90,11 +90,14 @@ def dead_runs(context: dg.SensorEvaluationContext, responder: Responder) -> dg.S
 
 @dg.sensor(job=index_knowledge_base, default_status=RUNNING, minimum_interval_seconds=60)
 def knowledge_base_sources(context: dg.SensorEvaluationContext, responder: Responder) -> dg.RunRequest | dg.SkipReason:
-    """Reads the sources of the knowledge base again when one of their files has changed."""
-    state = sources_state(responder.application.scenario.knowledge_base)
-    responder.application.close()
+    """Reads the sources of the knowledge base again when one of their files has changed, or somebody said something."""
+    application = responder.application
+    try:
+        state = f"{sources_state(application.scenario.knowledge_base)} {ledger_state(application)}"
+    finally:
+        application.close()
     if state == context.cursor:
-        return dg.SkipReason("no source has changed")
+        return dg.SkipReason("no source has changed, and nobody said anything")
     context.update_cursor(state)
     return dg.RunRequest(run_key=None, run_config=RUN_CONFIG)
 

@@ -131,6 +131,12 @@ def sources_state(settings: KnowledgeBaseSettings) -> str:
     return digest.hexdigest()
 
 
+def ledger_state(application: Application) -> str:
+    """What changes whenever somebody says something: on the pages and in Slack nobody tells the memory at once."""
+    said = application.inbox.ledger(everything=True) if application.inbox_exists else []
+    return str(said[-1].entry_id) if said else ""
+
+
 def _files(source: Path) -> list[str]:
     """Every file below a folder; links to folders are not followed, so a loop of links ends."""
     if not source.is_dir():

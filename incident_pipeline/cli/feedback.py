@@ -55,10 +55,12 @@ def add(
     Example:
       incident-pipeline kb feedback add starter/redis-down --useful --for "redis does not answer"
     """
+    from incident_pipeline.feedback import question_of
+
     application = context.application()
     if application.knowledge_base.get(document) is None:
         raise NotFoundError(f"no document {document!r} in the knowledge base; `kb search` prints the ids")
-    asked = question or (_question_of(incident) if incident else "")
+    asked = question or (question_of(application, incident) if incident else "")
     if not asked:
         raise InputError("say what it was suggested for, with --for TEXT or --incident INCIDENT")
     entry = application.inbox.judge(document, asked, useful, _who(by), _now(), incident)
@@ -125,16 +127,6 @@ def _let_the_memory_know() -> None:
     from incident_pipeline.knowledge_sources import hear
 
     hear(context.application())
-
-
-def _question_of(incident_id: str) -> str:
-    """What was asked when runbooks were suggested for an incident."""
-    from incident_pipeline.runbook_suggestions import question
-
-    stored = context.application().store.read_all(incident_id, ("incident", "diagnosis", "symptoms"))
-    if len(stored) < 3:
-        raise NotFoundError(f"incident {incident_id} has not been diagnosed yet")
-    return question(stored["incident"], stored["diagnosis"], stored["symptoms"])
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What follows from a click in Slack: an approval, a rejection, an acknowledgement, a resolution.
+"""What follows from a click in Slack: an approval, a rejection, an acknowledgement, a resolution, feedback.
 
 Belongs here: from a click to the decision that it stands for, and the sentence for whoever clicked. Does not belong
 here: whether the click is genuine (the receiver and Socket Mode see to that), and who may decide (the policy).
@@ -9,14 +9,24 @@ from __future__ import annotations
 from datetime import datetime
 
 from incident_pipeline.application import Application
-from incident_pipeline.communication.slack_message import ACKNOWLEDGE, APPROVE, REJECT, RESOLVE
+from incident_pipeline.communication.slack_message import (
+    ACKNOWLEDGE,
+    APPROVE,
+    CAUSE,
+    HELPED,
+    NO_HELP,
+    REJECT,
+    RESOLVE,
+)
 from incident_pipeline.connectors.slack_interactions import Interaction
 from incident_pipeline.documents.escape import clean
 from incident_pipeline.documents.wording import count
 from incident_pipeline.errors import InputError, PolicyError
+from incident_pipeline.feedback import confirm_likeliest, judge_suggestion
 from incident_pipeline.remediation.approvals import Choice, decide, person_with_slack
 
-BUTTONS = frozenset({APPROVE, REJECT, RESOLVE, ACKNOWLEDGE})
+_OPINIONS = frozenset({CAUSE, HELPED, NO_HELP})
+BUTTONS = frozenset({APPROVE, REJECT, RESOLVE, ACKNOWLEDGE}) | _OPINIONS
 
 
 def carry_out(application: Application, click: Interaction, now: datetime) -> str:
@@ -36,6 +46,8 @@ def carry_out(application: Application, click: Interaction, now: datetime) -> st
         _refuse_while_firing(application, click.incident_id)
         inbox.resolve(click.incident_id, who, now, "said in Slack")
         return ""
+    if click.button in _OPINIONS:
+        return _heard(application, click, who, now)
     if not click.action_id or not click.digest:
         raise InputError("the button names no action, or not what exactly was shown")
     choice = Choice.APPROVED if click.button == APPROVE else Choice.REJECTED
@@ -51,6 +63,15 @@ def carry_out(application: Application, click: Interaction, now: datetime) -> st
         seen=click.digest,
     )
     return decided.sentence
+
+
+def _heard(application: Application, click: Interaction, who: str, now: datetime) -> str:
+    if click.button == CAUSE:
+        confirm_likeliest(application, click.incident_id, click.digest or "", who, now)
+        return f"Noted: that was the cause. `incident-pipeline confirm {click.incident_id} --cause ...` says otherwise."
+    helped = click.button == HELPED
+    judge_suggestion(application, click.incident_id, click.action_id or "", helped, who, now)
+    return "Noted: the runbook helped." if helped else "Noted: the runbook did not help."
 
 
 def _who(application: Application, click: Interaction) -> str:

@@ -20,6 +20,7 @@ from incident_pipeline.documents.escape import clean, code, markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at
 from incident_pipeline.documents.wording import listed, percent
+from incident_pipeline.feedback import cause_hash
 from incident_pipeline.models import (
     ActionState,
     Diagnosis,
@@ -27,6 +28,7 @@ from incident_pipeline.models import (
     IncidentStatus,
     RemediationAction,
     Risk,
+    SuggestedRunbook,
     Symptoms,
 )
 from incident_pipeline.remediation.proposals import WORTH_RECOMMENDING
@@ -34,7 +36,9 @@ from incident_pipeline.remediation.records import action_hash
 
 HEADER_TEMPLATE = "slack_header.md.j2"
 APPROVE, REJECT, RESOLVE, ACKNOWLEDGE = "approve", "reject", "resolve", "acknowledge"
+CAUSE, HELPED, NO_HELP = "cause", "helped", "no_help"
 _ACTIONS_SHOWN = 3
+_LONGEST_RUNBOOK_ID = 300
 _MARKS = {
     IncidentStatus.MITIGATING: "🟠",
     IncidentStatus.MONITORING: "🟡",
@@ -66,6 +70,8 @@ class Known(NamedTuple):
     """Action -> who decided on it last."""
     dry_runs: Mapping[str, str] = MappingProxyType({})
     """Hash of an action -> what a dry run of it said."""
+    runbook: SuggestedRunbook | None = None
+    """The first that was suggested."""
 
 
 def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
@@ -80,6 +86,8 @@ def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
         for action in _to_be_decided(known.actions):
             blocks += _proposal(known, action)
         blocks.append(_handles(known))
+    elif known.incident.status is not IncidentStatus.MERGED:
+        blocks += _asked(known)
     return {"text": plain_text(text), "blocks": _marked(blocks), "about": "first message"}
 
 
@@ -199,6 +207,22 @@ def _handles(known: Known) -> Block:
         "deny": _plain("Back"),
     }
     return {"type": "actions", "block_id": "incident", "elements": [*buttons, resolve]}
+
+
+def _asked(known: Known) -> list[Block]:
+    """Afterwards: was it this, and did the runbook help?"""
+    incident_id = known.incident.incident_id
+    primary = known.diagnosis.primary if known.diagnosis else None
+    text, buttons = "", []
+    if primary is not None:
+        text = f"Was it this? {markdown(primary.description, 200)}"
+        seen = cause_hash(primary.description)
+        buttons.append(_button("That was it", CAUSE, json.dumps({"incident": incident_id, "digest": seen})))
+    if known.runbook is not None and len(known.runbook.runbook_id) <= _LONGEST_RUNBOOK_ID:
+        text += f"\n\nDid the runbook help? {markdown(known.runbook.title, 150)}"
+        value = json.dumps({"incident": incident_id, "action": known.runbook.runbook_id})
+        buttons += [_button("It helped", HELPED, value), _button("It did not", NO_HELP, value)]
+    return [*rich_text(text), {"type": "actions", "block_id": "asked", "elements": buttons}] if buttons else []
 
 
 def _button(text: str, action: str, value: str, style: str | None = None) -> Block:

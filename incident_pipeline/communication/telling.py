@@ -87,7 +87,8 @@ def _tell_of(application: Application, incident_id: str, now: datetime) -> bool:
 
 def _known(application: Application, incident: Incident, now: datetime) -> tuple[Known, StatusUpdate | None]:
     inbox, incident_id = application.inbox, incident.incident_id
-    stored = application.store.read_all(incident_id, ("status_update", "diagnosis", "symptoms", "remediation"))
+    wanted = ("status_update", "diagnosis", "symptoms", "remediation", "suggested_runbooks")
+    stored = application.store.read_all(incident_id, wanted)
     plan = stored.get("remediation", Remediation())
     decisions, events = inbox.action_decisions(incident_id), inbox.events(incident_id)
     actions = with_states(plan.actions, decisions, inbox.executions(incident_id), now)
@@ -100,6 +101,7 @@ def _known(application: Application, incident: Incident, now: datetime) -> tuple
         resolved_by=_who(events, "incident_resolved"),
         decided_by={decision.action_id: decision.who for decision in decisions},
         dry_runs=_dry_runs(application, incident_id, actions),
+        runbook=next(iter(stored.get("suggested_runbooks", ())), None),
     )
     return known, stored.get("status_update")
 

@@ -26,11 +26,12 @@ class Interaction(Model):
     """One click."""
 
     button: str
-    """approve, reject, acknowledge or resolve."""
+    """approve, reject, acknowledge, resolve, or what was said afterwards: cause, helped, no_help."""
     incident_id: str
     action_id: str | None = None
+    """The action, or the runbook."""
     digest: str | None = None
-    """What exactly was shown, of an action."""
+    """What exactly was shown, of an action or of a cause."""
     user_id: str
     user_name: str = ""
     team: str = ""

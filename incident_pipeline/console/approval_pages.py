@@ -2,7 +2,7 @@
 
     GET  /approvals                               log in, or the incidents with something to decide
     POST /approvals/login, /approvals/logout
-    GET  /approvals/{incident}                    its actions, each with what the dry run says
+    GET  /approvals/{incident}                    its actions with their dry runs, and what people are asked
     POST /approvals/{incident}/{action}           approve or reject, as it was shown
 
 Belongs here: HTTP and HTML; all text is escaped. Does not belong here: who is logged in (`sessions.py`), what may be
@@ -11,10 +11,8 @@ decided (`remediation/approvals.py`).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from html import escape
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -24,45 +22,53 @@ from starlette.routing import Route
 
 from incident_pipeline.application import Application
 from incident_pipeline.console.admission import Refused
-from incident_pipeline.console.html_page import html_page
-from incident_pipeline.console.sessions import PATH, Session, Sessions, form_of, remember, same_site
+from incident_pipeline.console.feedback_pages import asked_of_incident
+from incident_pipeline.console.html_page import answered, html_page, shown
+from incident_pipeline.console.sessions import (
+    PATH,
+    Session,
+    Sessions,
+    form_of,
+    remember,
+    same_site,
+    secret_field,
+)
 from incident_pipeline.documents.escape import clean
-from incident_pipeline.errors import IncidentPipelineError, NotFoundError, PolicyError
 from incident_pipeline.models import ActionState, RemediationAction
 from incident_pipeline.remediation.approvals import Choice, action_hash, decide, proposed, verdict_on
 from incident_pipeline.remediation.carrying_out import rehearse
 from incident_pipeline.storage.inbox import IncidentRecord
 
-LOG = logging.getLogger(__name__)
-
 MOST_INCIDENTS = 50
 _OVER = ("closed", "merged")
 _DECIDABLE = (ActionState.PROPOSED, ActionState.EXPIRED, ActionState.FAILED)
 
-Handler = Callable[[Request], Awaitable[Response]]
 
-
-def routes(application: Application, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Route]:
+def routes(
+    application: Application,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sessions: Sessions | None = None,
+) -> list[Route]:
     """The routes, to be mounted in the receiver's application.
 
     Args:
         application: where plans, the record and the policy are.
         now: the clock.
+        sessions: who is logged in, where other pages share it.
     """
-    pages = _Pages(application, now)
+    pages = _Pages(application, now, sessions or Sessions(application.scenario.remediation.people))
     return [
-        Route(PATH, _answered(pages.overview), methods=["GET"]),
-        Route(f"{PATH}/login", _answered(pages.log_in), methods=["POST"]),
-        Route(f"{PATH}/logout", _answered(pages.log_out), methods=["POST"]),
-        Route(f"{PATH}/{{incident}}", _answered(pages.incident), methods=["GET"]),
-        Route(f"{PATH}/{{incident}}/{{action}}", _answered(pages.decision), methods=["POST"]),
+        Route(PATH, answered(pages.overview), methods=["GET"]),
+        Route(f"{PATH}/login", answered(pages.log_in), methods=["POST"]),
+        Route(f"{PATH}/logout", answered(pages.log_out), methods=["POST"]),
+        Route(f"{PATH}/{{incident}}", answered(pages.incident), methods=["GET"]),
+        Route(f"{PATH}/{{incident}}/{{action}}", answered(pages.decision), methods=["POST"]),
     ]
 
 
 class _Pages:
-    def __init__(self, application: Application, now: Callable[[], datetime]) -> None:
-        self._application, self._now = application, now
-        self._sessions = Sessions(application.scenario.remediation.people)
+    def __init__(self, application: Application, now: Callable[[], datetime], sessions: Sessions) -> None:
+        self._application, self._now, self._sessions = application, now, sessions
 
     async def overview(self, request: Request) -> Response:
         """What there is to decide."""
@@ -119,17 +125,18 @@ class _Pages:
             seen=form.get("seen", ""),
         )
         back = f'<p><a href="{PATH}/{quote(incident_id, safe="")}">All actions</a></p>'
-        return html_page(made.action.state.value.capitalize(), f"<p>{_text(made.sentence)}</p>{back}")
+        return html_page(made.action.state.value.capitalize(), f"<p>{shown(made.sentence)}</p>{back}")
 
     def _actions(self, incident_id: str, session: Session) -> str:
         now = self._now()
         incident = self._application.inbox.incident(incident_id)
         freeze = self._application.inbox.frozen()
-        head = f"<p>{_text(incident.title)} <span class=kind>{incident.severity} {incident.status}</span></p>"
+        head = f"<p>{shown(incident.title)} <span class=kind>{incident.severity} {incident.status}</span></p>"
         if freeze is not None:
-            head += f"<p role=alert>Everything is frozen by {_text(freeze.who)}: {_text(freeze.why)}</p>"
+            head += f"<p role=alert>Everything is frozen by {shown(freeze.who)}: {shown(freeze.why)}</p>"
         actions = proposed(self._application, incident_id, now)
-        return head + f"<ol>{''.join(self._action(incident_id, one, session, now) for one in actions)}</ol>"
+        shown_actions = "".join(self._action(incident_id, one, session, now) for one in actions)
+        return f"{head}<ol>{shown_actions}</ol>{asked_of_incident(self._application, incident_id, session)}"
 
     def _action(self, incident_id: str, action: RemediationAction, session: Session, now: datetime) -> str:
         decidable = action.state in _DECIDABLE and not action.missing
@@ -143,33 +150,9 @@ class _Pages:
             ("missing", action.missing), ("policy", f"{verdict.mode}, by {verdict.rule}: {verdict.why}"),
             ("dry run", rehearsal.output if rehearsal else ""),
         ]  # fmt: skip
-        facts = "".join(f"<dt>{name}</dt><dd>{_text(text, 2000)}</dd>" for name, text in rows if text)
+        facts = "".join(f"<dt>{name}</dt><dd>{shown(text, 2000)}</dd>" for name, text in rows if text)
         form = _decision_form(incident_id, action, session) if decidable or action.state == "approved" else ""
-        return f"<li><h2>{_text(action.title)} <span class=kind>{action.state}</span></h2><dl>{facts}</dl>{form}</li>"
-
-
-def _answered(handler: Handler) -> Handler:
-    """The handler, with what it refuses as a page of one sentence."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Refused as refused:
-            status, sentence = refused.status, refused.sentence
-        except NotFoundError as error:
-            status, sentence = 404, str(error)
-        except PolicyError as error:
-            status, sentence = 409, str(error)
-        except IncidentPipelineError as error:
-            LOG.warning("a page of approvals could not be shown: %s", error)
-            status, sentence = 503, str(error)
-        return html_page("That did not work", f"<p role=alert>{_text(sentence)}</p>", status=status)
-
-    return answer
-
-
-def _text(text: str, limit: int = 300) -> str:
-    return escape(clean(text, limit))
+        return f"<li><h2>{shown(action.title)} <span class=kind>{action.state}</span></h2><dl>{facts}</dl>{form}</li>"
 
 
 def _login(sessions: Sessions) -> Response:
@@ -185,19 +168,15 @@ def _login(sessions: Sessions) -> Response:
 
 def _who(session: Session) -> str:
     return (
-        f'<form method=post action="{PATH}/logout"><span>You are {_text(session.who)}.</span>'
-        f"{_secret(session)}<button>Log out</button></form>"
+        f'<form method=post action="{PATH}/logout"><span>You are {shown(session.who)}.</span>'
+        f"{secret_field(session)}<button>Log out</button></form>"
     )
-
-
-def _secret(session: Session) -> str:
-    return f'<input type=hidden name=secret value="{escape(session.secret)}">'
 
 
 def _row(record: IncidentRecord) -> str:
     link = f"{PATH}/{quote(record.incident_id, safe='')}"
     return (
-        f'<li><a href="{link}">{_text(record.title)}</a> <span class=kind>{record.severity} {record.status}</span></li>'
+        f'<li><a href="{link}">{shown(record.title)}</a> <span class=kind>{record.severity} {record.status}</span></li>'
     )
 
 
@@ -205,7 +184,7 @@ def _decision_form(incident_id: str, action: RemediationAction, session: Session
     target = f"{PATH}/{quote(incident_id, safe='')}/{quote(action.action_id, safe='')}"
     approve = "" if action.state == "approved" else "<button name=choice value=approve>Approve</button>"
     return (
-        f'<form method=post action="{target}">{_secret(session)}'
+        f'<form method=post action="{target}">{secret_field(session)}'
         f'<input type=hidden name=seen value="{action_hash(action)}">'
         "<label>Comment <input name=comment maxlength=500></label>"
         f"{approve}<button name=choice value=reject>Reject</button></form>"

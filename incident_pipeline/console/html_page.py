@@ -1,20 +1,32 @@
 """The frame of every page: style, and headers that allow neither scripts nor frames nor anything from elsewhere.
 
-Belongs here: what all pages share. Does not belong here: what stands on one.
+Belongs here: what all pages share, and how a refusal looks. Does not belong here: what stands on one.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable
 from html import escape
 
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from incident_pipeline.console.admission import Refused
+from incident_pipeline.documents.escape import clean
+from incident_pipeline.errors import IncidentPipelineError, InputError, NotFoundError, PolicyError
+
+LOG = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # with "no-referrer" browsers send "Origin: null" with our own forms, which is refused as another site's
+    "Referrer-Policy": "same-origin",
 }
 _STYLE = """
 body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;color:#1b1b1b;background:#fff}
@@ -34,5 +46,32 @@ def html_page(title: str, body: str, status: int = 200) -> HTMLResponse:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
     )
-    shown = f"{head}<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
-    return HTMLResponse(shown, status_code=status, headers=HEADERS)
+    whole = f"{head}<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
+    return HTMLResponse(whole, status_code=status, headers=HEADERS)
+
+
+def shown(text: str, limit: int = 300) -> str:
+    """Text from outside as one line of HTML that does nothing."""
+    return escape(clean(text, limit))
+
+
+def answered(handler: Handler) -> Handler:
+    """The handler, with what it refuses as a page of one sentence."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            status, sentence = refused.status, refused.sentence
+        except NotFoundError as error:
+            status, sentence = 404, str(error)
+        except PolicyError as error:
+            status, sentence = 409, str(error)
+        except InputError as error:
+            status, sentence = 400, str(error)
+        except IncidentPipelineError as error:
+            LOG.warning("a page could not be shown: %s", error)
+            status, sentence = 503, str(error)
+        return html_page("That did not work", f"<p role=alert>{shown(sentence)}</p>", status=status)
+
+    return answer

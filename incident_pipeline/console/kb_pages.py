@@ -21,7 +21,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from incident_pipeline.console.feedback_pages import verdict_form
 from incident_pipeline.console.html_page import HEADERS, html_page
+from incident_pipeline.console.sessions import PATH, Session, Sessions
 from incident_pipeline.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 KINDS = ("runbook", "postmortem", "incident", "note")
 LONGEST_QUERY = 2000
 MOST_RESULTS = 50
+_LOG_IN = f'<p class="kind"><a href="{PATH}">Log in</a> to say what helped.</p>'
 
 
 class Asked(NamedTuple):
@@ -41,12 +44,17 @@ class Asked(NamedTuple):
     limit: int
 
 
-def routes(knowledge_base: Callable[[], KnowledgeBase], now: Callable[[], datetime] | None = None) -> list[Route]:
+def routes(
+    knowledge_base: Callable[[], KnowledgeBase],
+    now: Callable[[], datetime] | None = None,
+    sessions: Sessions | None = None,
+) -> list[Route]:
     """The routes, to be mounted in the receiver's application.
 
     Args:
         knowledge_base: gives the opened knowledge base.
         now: the clock against which `since` is counted.
+        sessions: whoever is logged in may say which results helped.
     """
     clock = now or (lambda: datetime.now(UTC))
 
@@ -64,7 +72,9 @@ def routes(knowledge_base: Callable[[], KnowledgeBase], now: Callable[[], dateti
         except ValueError as error:
             return html_page("Knowledge base", f"<p role=alert>{escape(str(error))}</p>", status=400)
         found = await run_in_threadpool(_search, knowledge_base, asked) if asked.text else None
-        return html_page("Knowledge base", _form(request, asked) + _results(found))
+        session = sessions.of(request) if sessions is not None else None
+        hint = _LOG_IN if found and session is None and sessions is not None else ""
+        return html_page("Knowledge base", _form(request, asked) + _results(found, asked.text, session) + hint)
 
     async def document(request: Request) -> Response:
         identity = request.query_params.get("id", "")
@@ -130,21 +140,22 @@ def _form(request: Request, asked: Asked) -> str:
     )
 
 
-def _results(found: list[SearchResult] | None) -> str:
+def _results(found: list[SearchResult] | None, asked: str, session: Session | None) -> str:
     if found is None:
         return "<p>Paste an alert, a log line or a question.</p>"
     if not found:
         return "<p>Nothing in the knowledge base fits.</p>"
-    return f"<ol>{''.join(map(_result, found))}</ol>"
+    return f"<ol>{''.join(_result(result, asked, session) for result in found)}</ol>"
 
 
-def _result(result: SearchResult) -> str:
+def _result(result: SearchResult, asked: str, session: Session | None) -> str:
     date = f" · {result.date.date().isoformat()}" if result.date else ""
     heading = f"<b>{escape(result.heading)}</b>: " if result.heading else ""
     return (
         f'<li><a href="/kb/document?id={quote(result.id, safe="")}">{escape(result.title)}</a> '
         f'<span class="kind">{result.kind}{date} · {result.probability:.0%} likely</span>'
-        f'<div class="why">{escape("; ".join(result.why))}</div><div>{heading}{escape(result.snippet)}</div></li>'
+        f'<div class="why">{escape("; ".join(result.why))}</div><div>{heading}{escape(result.snippet)}</div>'
+        f"{verdict_form(session, result.id, question=asked) if session else ''}</li>"
     )
 
 

@@ -17,10 +17,11 @@ from incident_pipeline.communication.speaker import Speaker
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import answers, post_json
 from incident_pipeline.connectors.slack_socket import SlackSocket
-from incident_pipeline.console import approval_pages, slack_buttons
+from incident_pipeline.console import approval_pages, feedback_pages, slack_buttons
 from incident_pipeline.console.dead_man_switch import DeadManSwitch
 from incident_pipeline.console.kb_pages import routes
 from incident_pipeline.console.receiver import create_receiver
+from incident_pipeline.console.sessions import Sessions
 from incident_pipeline.console.slack_clicks import Clicks
 from incident_pipeline.console.slack_listening import SlackListening
 from incident_pipeline.intake.dispatch import RUN_CONFIG, Dispatcher, run_tags
@@ -48,10 +49,12 @@ def main() -> None:
         dispatcher.wake,
         data_dir=application.data_dir,
     )
+    sessions = Sessions(application.scenario.remediation.people)
     if options.host in LOOPBACK:
         # the pages ask for no token: they are for people on this machine
-        receiver.router.routes.extend(routes(lambda: application.knowledge_base))
-    receiver.router.routes.extend(approval_pages.routes(application))
+        receiver.router.routes.extend(routes(lambda: application.knowledge_base, sessions=sessions))
+    receiver.router.routes.extend(approval_pages.routes(application, sessions=sessions))
+    receiver.router.routes.extend(feedback_pages.routes(application, sessions))
     speaker = Speaker(application, watches="daemon")
     clicks = Clicks(application, speaker.wake, partial(whisper, application.scenario))
     secret = application.scenario.receiver.tokens.get("slack")

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import Request
@@ -135,8 +136,13 @@ def remember(response: Response, key: str, request: Request) -> None:
         COOKIE,
         key,
         max_age=int(LIFE_SECONDS),
-        path=PATH,
+        path="/",
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https",
     )
+
+
+def secret_field(session: Session) -> str:
+    """The field by which a form is known as one of this session's pages."""
+    return f'<input type=hidden name=secret value="{escape(session.secret)}">'

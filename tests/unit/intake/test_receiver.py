@@ -60,15 +60,16 @@ async def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
+    target, _, query = path.partition("?")
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "GET" if chunks is None else "POST",
         "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
+        "path": target,
+        "raw_path": target.encode(),
+        "query_string": query.encode(),
         "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
         "client": (client, 5000),
         "server": ("127.0.0.1", 3001),
