@@ -330,6 +330,8 @@ class Communication(Section):
     """Where status updates are posted."""
     test_channel: str | None = None
     """Where Slack messages go instead while `remediation.shadow` is on; nothing: nowhere."""
+    notes: tuple[Literal["pagerduty", "opsgenie"], ...] = ()
+    """At whom the status update is also written as a note on the alerts of the incident; empty: nowhere."""
     status_page: bool = False
     """Whether an update of the public status page is proposed."""
     stakeholder_notify: bool = False

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from incident_pipeline.communication.mail import notice_mail
 from incident_pipeline.communication.rich_text import slack_escaped
+from incident_pipeline.communication.vendor_notes import NoteMedium
 from incident_pipeline.config import AlertSource, Connection, Scenario
-from incident_pipeline.connectors import message_webhook, slack, smtp
+from incident_pipeline.connectors import message_webhook, opsgenie, pagerduty, slack, smtp
 from incident_pipeline.connectors.base import SourceSettings
 from incident_pipeline.connectors.message_webhook import MessageWebhook
 from incident_pipeline.connectors.slack import Posted, Slack, SlackRefusedError
@@ -167,6 +168,10 @@ def build_medium(medium: str, scenario: Scenario, transport: Any = None) -> Medi
         return EmailMedium(smtp.build(settings("smtp")), smtp.sender_of(connection), addresses)
     if medium == "webhook":
         return WebhookMedium(lambda name: message_webhook.build(settings(name)))
+    if medium == "pagerduty":
+        return NoteMedium(pagerduty.build(settings("pagerduty")))
+    if medium == "opsgenie":
+        return NoteMedium(opsgenie.build(settings("opsgenie")))
     return SlackMedium(slack.build(settings("slack")))
 
 

@@ -42,6 +42,9 @@ def _steps(
         message = f"status update in the incident's thread{stored}"
         yield CommunicationStep(audience="team", channel=f"Slack {channel}", message=message, next_update_due=due)
     stored = " (stored, not sent: shadow)" if settings.shadow else ""
+    for vendor in settings.communication.notes:
+        message = f"status update as a note on the alert{stored}"
+        yield CommunicationStep(audience="responders", channel=vendor, message=message, next_update_due=due)
     for who in concerned(settings.communication, incident):
         ways = [f"Slack {who.slack_channel}" if who.slack_channel else "", "e-mail" if who.emails else ""]
         ways.append(f"webhook {who.webhook}" if who.webhook else "")

@@ -23,6 +23,7 @@ from incident_pipeline.communication.notices import notices
 from incident_pipeline.communication.slack_message import Known, header_message, reply, what_changed
 from incident_pipeline.communication.stakeholders import stakeholder_notice
 from incident_pipeline.communication.trouble import run_failed
+from incident_pipeline.communication.vendor_notes import vendor_notes
 from incident_pipeline.errors import IncidentPipelineError, NotFoundError
 from incident_pipeline.models import Diagnosis, Incident, Remediation, RemediationAction, StatusUpdate, Symptoms
 from incident_pipeline.remediation.records import Execution, Verification, action_hash
@@ -132,7 +133,9 @@ def _drafts(
     text = _reply_text(known, update, changed)
     if text:
         key = f"{incident.incident_id}:slack:{before.sequence + 1}"
-        told = "status update" if _TELL_ALL & {line.kind for line in changed} else changed[0].text
+        whole = bool(_TELL_ALL & {line.kind for line in changed})
+        told = "status update" if whole else changed[0].text
+        drafts += vendor_notes(settings, incident, text, before.sequence + 1) if whole else []
         drafts += to_team(settings, key, reply(text, told), thread=header, **about)
     return drafts + _notices(application, known, changed, before, now)
 

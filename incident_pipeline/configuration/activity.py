@@ -95,6 +95,7 @@ def _media_of(scenario: Scenario) -> Iterator[str]:
     if any(who.emails for who in told):
         yield "smtp"
     yield from (who.webhook for who in told if who.webhook)
+    yield from named.notes
     if named.status_page:
         yield "statuspage"
 

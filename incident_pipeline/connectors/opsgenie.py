@@ -2,8 +2,8 @@
 
 Endpoints (https://docs.opsgenie.com/docs/alert-api): `GET /v2/alerts?query=...&sort&order&limit&offset` (offset and
 limit at most 20,000 together), `/v1/incidents/` likewise, `/v2/schedules/on-calls`, and `POST /v2/alerts/{id}/notes`
-(answered 202: it happens later). Key: `Authorization: GenieKey`. European accounts: `connections.opsgenie.url` is
-https://api.eu.opsgenie.com. For the successor set the URL to https://api.atlassian.com/jsm/ops/api/CLOUD_ID and user
+(answered 202: it happens later), `GET` of the same. Key: `Authorization: GenieKey`. European accounts:
+`connections.opsgenie.url` is https://api.eu.opsgenie.com. For the successor set the URL to https://api.atlassian.com/jsm/ops/api/CLOUD_ID and user
 name and token: the path is then `/v1/alerts`. Options say otherwise: `alerts_path`, `incidents_path`, `on_call_path`,
 `auth` (the word before the key) and `field.<name>`, JMESPath on an alert for a field that has another name there.
 Limits: 429 with `X-RateLimit-Period-In-Sec`; no Retry-After. The webhook has no signature.
@@ -101,6 +101,17 @@ class Opsgenie:
         """
         path = f"{self._paths.alerts}/{quote(alert_id, safe='')}/notes"
         await self._client.request("POST", path, json={"note": text[:25_000]}, deadline=Deadline(seconds))
+
+    async def has_note(self, alert_id: str, mark: str, seconds: float = 8.0) -> bool:
+        """Whether one of the latest notes of an alert has these words in it.
+
+        Raises:
+            SourceError: nobody can tell now.
+        """
+        path = f"{self._paths.alerts}/{quote(alert_id, safe='')}/notes"
+        answer = await self._client.get(path, {"limit": PAGE, "order": "desc"}, deadline=Deadline(seconds))
+        notes = rows_at(answer, "values" if "values" in answer.object() else "data")
+        return any(mark in str(at(note, "note")) for note in notes)
 
     async def close(self) -> None:
         """Let go of connections."""

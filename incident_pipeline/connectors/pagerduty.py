@@ -2,8 +2,8 @@
 
 Endpoints (https://developer.pagerduty.com/api-reference): `/incidents` (`since` is about creation: an old incident that
 changes is seen in `/log_entries` alone), `/incidents/{id}/alerts` for severities, `/change_events` (times in UTC, with
-Z, or 400), `POST /incidents/{id}/notes` (wants the header `From`). Pages: `limit`, `offset`, `more`; `total` is null.
-Limits: 429 with `ratelimit-reset` in seconds. For European accounts `connections.pagerduty.url` is
+Z, or 400), `POST /incidents/{id}/notes` (wants the header `From`) and `GET` of the same.
+Pages: `limit`, `offset`, `more`; `total` is null. Limits: 429 with `ratelimit-reset` in seconds. For European accounts `connections.pagerduty.url` is
 https://api.eu.pagerduty.com.
 Who is on call: `/services?query=` for the escalation policy of a service, then `/oncalls?escalation_policy_ids[]=`.
 What its objects and its webhooks look like is in `pagerduty_rows.py`.
@@ -131,6 +131,16 @@ class PagerDuty:
         """
         path = f"/incidents/{quote(incident_id, safe='')}/notes"
         await self._client.request("POST", path, json={"note": {"content": text}}, deadline=Deadline(seconds))
+
+    async def has_note(self, incident_id: str, mark: str, seconds: float = 8.0) -> bool:
+        """Whether an incident has a note in which these words stand.
+
+        Raises:
+            SourceError: nobody can tell now.
+        """
+        path = f"/incidents/{quote(incident_id, safe='')}/notes"
+        answer = await self._client.get(path, deadline=Deadline(seconds))
+        return any(mark in str(at(note, "content")) for note in rows_at(answer, "notes"))
 
     async def _on_call(self, question: Question, deadline: Deadline) -> Envelope[Any]:
         """Who is called first for the services of the incident; everybody who is where none of them is known here."""

@@ -41,7 +41,7 @@ class Draft(Model):
     key: str
     """What it is; a second draft of the same key replaces the content of the first, and is never a second message."""
     medium: str
-    """slack, email or webhook."""
+    """slack, email, webhook, or the vendor at whom a note is written."""
     target: str
     content: dict[str, Any]
     incident_id: str | None = None
