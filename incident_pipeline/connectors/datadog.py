@@ -1,8 +1,9 @@
 """Datadog: metrics, logs and triggered monitors; its alerts' fields and its webhook are in `datadog_alerts.py`.
 
 Endpoints (https://docs.datadoghq.com/api/latest/): `POST /api/v2/query/timeseries` (times in ms), or where v2 is not
-offered `GET /api/v1/query` (in seconds); `POST /api/v2/logs/events/search`; `GET /api/v1/monitor/groups/search`. It
-wants two keys. The host depends on the site: `connections.datadog.url` is https://api.datadoghq.eu and the like.
+offered `GET /api/v1/query` (in seconds); `POST /api/v2/logs/events/search`; `GET /api/v1/monitor/groups/search`;
+`POST /api/v2/events/search` for what monitors told. It wants two keys. The host depends on the site:
+`connections.datadog.url` is https://api.datadoghq.eu and the like.
 Limits: 429 without Retry-After and often without a body; only `X-RateLimit-Reset` (seconds) can be believed.
 Pages of logs: a cursor in `meta.page.after`; the last page has no `meta`. Windows are sent as absolute times, for
 relative ones move from page to page.
@@ -10,6 +11,7 @@ relative ones move from page to page.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -18,19 +20,19 @@ from typing import Any
 
 from incident_pipeline.connectors.answers import Answer, Dialect, RefusedError, number
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
-from incident_pipeline.connectors.datadog_alerts import alert_from_event, alert_from_group
+from incident_pipeline.connectors.datadog_alerts import alert_from_event, alert_from_group, alerts_of_window
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
 from incident_pipeline.connectors.paging import Collected, collect, mapped, moved, newest, together, unique
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
 from incident_pipeline.connectors.tags import SERVICE_TAGS, first, tags_of
-from incident_pipeline.errors import ConfigurationError, PermanentSourceError
+from incident_pipeline.errors import ConfigurationError, PermanentSourceError, SourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.incident_folder.rows import level_of
 from incident_pipeline.intake.alert_fields import one_line
 from incident_pipeline.json_text import clean
-from incident_pipeline.models import Envelope, EvidenceKind, LogEntry, MetricSeries
+from incident_pipeline.models import Alert, Envelope, EvidenceKind, LogEntry, MetricSeries
 from incident_pipeline.moments import format_moment, parse_moment
 
 URL = "https://api.datadoghq.com"
@@ -172,11 +174,34 @@ class Datadog:
             cursor = after
 
     async def _monitors(self, question: Question, deadline: Deadline) -> Envelope[Any]:
-        groups = await collect(self._groups(deadline), deadline, question.limit)
+        groups, events = await asyncio.gather(
+            collect(self._groups(deadline), deadline, question.limit), self._events(question, deadline)
+        )
         found = mapped(groups, alert_from_group, "monitor groups")
-        rows = [alert for alert in found.rows if alert.started_at < question.window.end]
-        about = {"window": question.window, "query": "status:alert", **found.about()}
+        found.add(events)
+        # what is triggered now is told by its monitor; what has recovered since by the events alone
+        rows = unique(found.rows, lambda alert: alert.dedup_key)
+        rows = [alert for alert in rows if alert.started_at < question.window.end][: question.limit]
+        about = {"window": question.window, "query": "status:alert; events source:alert", **found.about()}
         return answered(question.kind, self.name, rows, **about)
+
+    async def _events(self, question: Question, deadline: Deadline) -> Collected[Alert]:
+        """What monitors told in the window; that their events cannot be read costs these alone."""
+        what = {
+            "query": "source:alert",
+            "from": format_moment(question.window.start),
+            "to": format_moment(question.window.end),
+        }
+        limit = min(PAGE, question.limit + 1)
+        asked = {"filter": what, "sort": "timestamp"}
+        try:
+            pages = self._search_pages("/api/v2/events/search", asked, limit, deadline)
+            found = mapped(await collect(pages, deadline, question.limit), alert_from_event, "events")
+        except SourceError as error:
+            passing = isinstance(error, TransientSourceError)
+            return Collected(partial=passing, notes=[f"events of monitors were not read: {error}"])
+        found.rows = alerts_of_window(found.rows)
+        return found
 
     async def _groups(self, deadline: Deadline) -> AsyncIterator[list[Any]]:
         page = 0

@@ -8,8 +8,8 @@ A group of a monitor is one alert, whichever way it comes: both are keyed by mon
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from incident_pipeline.connectors.shapes import at, items, mapping
@@ -36,6 +36,7 @@ WEBHOOK_TEMPLATE = {
 
 _STATUS_SEVERITY = {"alert": Severity.P2, "warn": Severity.P3, "no data": Severity.P3}
 _PREFIXES = re.compile(r"^(\[(P[1-5]|(Re-)?(Triggered|Warn|No Data)|Recovered|Renotify)[^\]]*\]\s*)+")
+_LONGEST_NS = 366 * 86_400 * 10**9
 _RESOLVED = ("recovered", "ok", "resolved")
 
 
@@ -91,6 +92,28 @@ def alert_from_event(item: Mapping[str, Any]) -> Alert | None:
         resolved_at=moment if status == "success" else None,
         raw=dict(item),
     )
+
+
+def alerts_of_window(alerts: Iterable[Alert]) -> list[Alert]:
+    """The alerts that events tell of, each once: begun when it was first told of, and as it was at last.
+
+    Args:
+        alerts: what `alert_from_event` made of the events, from old to new.
+    """
+    found: dict[str, Alert] = {}
+    for alert in alerts:
+        before = found.get(alert.dedup_key)
+        begun = before.started_at if before else _begun(alert)
+        found[alert.dedup_key] = alert.model_copy(update={"started_at": begun})
+    return list(found.values())
+
+
+def _begun(alert: Alert) -> datetime:
+    """A recovery tells how long it had lasted, in nanoseconds."""
+    lasted = at(alert.raw, "attributes", "attributes", "duration")
+    if alert.status is not AlertStatus.RESOLVED or not isinstance(lasted, int) or not 0 < lasted < _LONGEST_NS:
+        return alert.started_at
+    return alert.started_at - timedelta(microseconds=lasted // 1000)
 
 
 def alerts_from_webhook(body: Any, *, received_at: datetime | None = None) -> list[Alert]:

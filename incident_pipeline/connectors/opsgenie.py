@@ -3,9 +3,10 @@
 Endpoints (https://docs.opsgenie.com/docs/alert-api): `GET /v2/alerts?query=...&sort&order&limit&offset` (offset and
 limit at most 20,000 together), `/v1/incidents/` likewise, `/v2/schedules/on-calls`, and `POST /v2/alerts/{id}/notes`
 (answered 202: it happens later), `GET` of the same. Key: `Authorization: GenieKey`. European accounts:
-`connections.opsgenie.url` is https://api.eu.opsgenie.com. For the successor set the URL to https://api.atlassian.com/jsm/ops/api/CLOUD_ID and user
-name and token: the path is then `/v1/alerts`. Options say otherwise: `alerts_path`, `incidents_path`, `on_call_path`,
-`auth` (the word before the key) and `field.<name>`, JMESPath on an alert for a field that has another name there.
+`connections.opsgenie.url` is https://api.eu.opsgenie.com. For the successor set the URL to
+https://api.atlassian.com/jsm/ops/api/CLOUD_ID and user name and token: the path is then `/v1/alerts`. Options say
+otherwise: `alerts_path`, `incidents_path`, `on_call_path`, `auth` (the word before the key) and `field.<name>`,
+JMESPath on an alert for a field that has another name there.
 Limits: 429 with `X-RateLimit-Period-In-Sec`; no Retry-After. The webhook has no signature.
 """
 

@@ -3,14 +3,15 @@
 Endpoints (https://developer.pagerduty.com/api-reference): `/incidents` (`since` is about creation: an old incident that
 changes is seen in `/log_entries` alone), `/incidents/{id}/alerts` for severities, `/change_events` (times in UTC, with
 Z, or 400), `POST /incidents/{id}/notes` (wants the header `From`) and `GET` of the same.
-Pages: `limit`, `offset`, `more`; `total` is null. Limits: 429 with `ratelimit-reset` in seconds. For European accounts `connections.pagerduty.url` is
-https://api.eu.pagerduty.com.
+Pages: `limit`, `offset`, `more`; `total` is null. Limits: 429 with `ratelimit-reset` in seconds.
+For European accounts `connections.pagerduty.url` is https://api.eu.pagerduty.com.
 Who is on call: `/services?query=` for the escalation policy of a service, then `/oncalls?escalation_policy_ids[]=`.
 What its objects and its webhooks look like is in `pagerduty_rows.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -26,7 +27,7 @@ from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.pagerduty_rows import alert_from, deployment_from, on_call_from
 from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, moved, unique
 from incident_pipeline.connectors.shapes import at, rows_at
-from incident_pipeline.errors import SourceError
+from incident_pipeline.errors import SourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.service_identity import ServiceNames
 from incident_pipeline.intake.alert_fields import one_line, severity_of
@@ -65,7 +66,7 @@ class PagerDuty:
         self._client = client
 
     async def fetch(self, question: Question) -> Envelope[Any]:
-        """Incidents that were created in the window, or change events in it.
+        """Incidents that were created or changed in the window, change events in it, or who is on call.
 
         Raises:
             SourceError: it did not answer.
@@ -82,11 +83,7 @@ class PagerDuty:
             found.rows.sort(key=lambda row: row.at, reverse=True)
             query = "change events"
         else:
-            params = [*window, ("sort_by", "created_at:asc")]
-            incidents = await collect(
-                self._pages("/incidents", "incidents", params, deadline), deadline, question.limit
-            )
-            incidents.rows = await self._with_severity(incidents.rows, deadline)
+            incidents = await self._of_window(question, window, deadline)
             found = mapped(incidents, alert_from, "incidents")
             query = "incidents"
         return answered(question.kind, self.name, found.rows, window=question.window, query=query, **found.about())
@@ -109,15 +106,49 @@ class PagerDuty:
         alerts = mapped(found, alert_from, "incidents")
         return Polled(alerts=tuple(alerts.rows), cursor=moved(cursor, found, now), notes=tuple(alerts.notes))
 
+    async def _of_window(
+        self, question: Question, window: Iterable[tuple[str, str]], deadline: Deadline
+    ) -> Collected[Any]:
+        """Incidents of the window, and older ones that changed in it; that the log cannot be read costs these alone."""
+        params = [*window, ("sort_by", "created_at:asc")]
+        created, changed = await asyncio.gather(
+            collect(self._pages("/incidents", "incidents", params, deadline), deadline, question.limit),
+            self._changed(question.window.start, question.window.end, deadline, MAX_DETAILED),
+            return_exceptions=True,
+        )
+        if isinstance(created, BaseException):
+            raise created
+        if isinstance(changed, SourceError):
+            passing = isinstance(changed, TransientSourceError)
+            changed = Collected(partial=passing, notes=[f"older incidents that changed were not read: {changed}"])
+        elif isinstance(changed, BaseException):
+            raise changed
+        created.rows = await self._with_severity(created.rows, deadline)
+        created.add(changed)
+        created.rows = unique(created.rows, lambda one: at(one, "id"))[: question.limit]
+        return created
+
     async def _open(self, deadline: Deadline) -> Collected[Any]:
         params = [*_OPEN, ("date_range", "all"), ("sort_by", "created_at:asc")]
         return await collect(self._pages("/incidents", "incidents", params, deadline), deadline, 5000)
 
-    async def _changed(self, since: datetime, until: datetime, deadline: Deadline) -> Collected[Any]:
-        """The incidents of which the log tells something; one that could not be read makes the answer partial."""
+    async def _changed(
+        self, since: datetime, until: datetime, deadline: Deadline, most: int | None = None
+    ) -> Collected[Any]:
+        """The incidents of which the log tells something; one that could not be read makes the answer partial.
+
+        Args:
+            since: of the log.
+            until: of the log.
+            deadline: for all of it.
+            most: incidents that are read at most; None: all.
+        """
         params = [("since", _utc(since)), ("until", _utc(until)), ("is_overview", "true")]
         found = await collect(self._pages("/log_entries", "log_entries", params, deadline), deadline, 5000)
         told = [key for key in unique((_told(entry) for entry in found.rows), lambda key: key) if key]
+        if most is not None and len(told) > most:
+            found.notes.append(f"the log tells of {len(told)} incidents, of which the first {most} were read")
+            told = told[:most]
         read = await bounded((self._incident(key, deadline) for key in told), AT_ONCE)
         found.partial = found.partial or None in read
         found.rows = [one for one in read if one]

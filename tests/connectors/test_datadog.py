@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import stamina
 
 from incident_pipeline.config import AlertSource, Connection
 from incident_pipeline.connectors.datadog import build, fill, log_query
@@ -153,6 +154,58 @@ def test_recorded_pages_of_logs() -> None:
     assert not got.truncated
 
 
+def problems(recorder: Recorder) -> list[str]:
+    v1, v2 = Contract("datadog/v1.trim.json"), Contract("datadog/v2.trim.json")
+    return [p for request in recorder.requests for p in (v2 if "/v2/" in request.url.path else v1).problems(request)]
+
+
+def event(minutes: int, status: str, monitor: Any = 9, **about: Any) -> dict[str, Any]:
+    """What a monitor tells when it changes, so many minutes after the alert."""
+    inner = {"monitor_id": monitor, "monitor_groups": ["service:ledger"], "status": status, **about}
+    inner["title"] = "[Triggered] Ledger is slow"
+    moment = (AROUND + timedelta(minutes=minutes)).isoformat()
+    return {"id": f"e{minutes}", "type": "event", "attributes": {"timestamp": moment, "attributes": inner}}
+
+
+def related(*events: Any, refused: int | None = None) -> Envelope[Any]:
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/api/v2/events/search":
+            return httpx.Response(refused) if refused else {"data": list(events)}
+        return {"groups": [], "metadata": {"page_count": 1}}
+
+    recorder = Recorder(answer)
+    with stamina.set_testing(True, attempts=1):
+        got = ask(recorder, EvidenceKind.RELATED_ALERTS)
+    assert problems(recorder) == []
+    return got
+
+
+def test_what_recovered_in_the_window_is_told_by_the_events() -> None:
+    got = related(event(-20, "error"), event(-9, "success"), event(-5, "error", None))
+    (alert,) = got.rows
+    assert (alert.source_id, alert.title, alert.service) == ("9:service:ledger", "Ledger is slow", "ledger")
+    assert (alert.status, alert.started_at) == (AlertStatus.RESOLVED, AROUND - timedelta(minutes=20))
+    assert alert.resolved_at == AROUND - timedelta(minutes=9)
+
+
+@pytest.mark.parametrize(("lasted", "minutes"), [(600 * 10**9, 19), (None, 9), (-1, 9), (10**30, 9), ("x", 9)])
+def test_a_recovery_tells_since_when_it_was(lasted: Any, minutes: int) -> None:
+    (alert,) = related(event(-9, "success", duration=lasted)).rows
+    assert alert.started_at == AROUND - timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("status", "partial"), [(403, False), (503, True)])
+def test_events_that_cannot_be_read_cost_themselves_alone(status: int, partial: bool) -> None:
+    got = related(refused=status)
+    assert (got.status, got.partial) == (EnvelopeStatus.EMPTY, partial)
+    assert "events of monitors were not read" in got.notes[0]
+
+
+def test_the_recorded_answer_without_events_is_read() -> None:
+    (interaction,) = recorded("datadog/recorded/v2/test_get_a_list_of_events_returns_ok_response.json")
+    assert related(*answer_of(interaction).json()["data"]).status is EnvelopeStatus.EMPTY
+
+
 def test_triggered_monitors_are_related_alerts() -> None:
     group = {
         "monitor_id": 7,
@@ -165,12 +218,14 @@ def test_triggered_monitors_are_related_alerts() -> None:
     pages = [[group, {**group, "monitor_id": None}], [{**group, "monitor_id": 8, "last_triggered_ts": None}], [3]]
 
     def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/api/v2/events/search":
+            return {"data": []}
         page = int(request.url.params["page"])
         return {"groups": pages[page], "metadata": {"page": page, "page_count": 3, "per_page": 100}}
 
     recorder = Recorder(answer)
     got = ask(recorder, EvidenceKind.RELATED_ALERTS)
-    assert [p for request in recorder.requests for p in Contract("datadog/v1.trim.json").problems(request)] == []
+    assert problems(recorder) == []
     alert = got.rows[0]
     assert (alert.source_id, alert.service, alert.environment) == ("7:service:payments,env:prod", "payments", "prod")
     assert (alert.started_at, alert.severity, alert.labels["severity"]) == (AROUND, Severity.P2, "Alert")

@@ -54,6 +54,8 @@ def test_incidents_of_the_window_with_the_worst_severity_of_their_alerts() -> No
     def answer(request: httpx.Request) -> Any:
         if request.url.path.endswith("/alerts"):
             return {"alerts": [{"severity": "warning"}, {"severity": "critical"}, {"severity": None}], "more": False}
+        if request.url.path == "/log_entries":
+            return {"log_entries": [], "more": False}
         offset = int(request.url.params["offset"])
         pages = {0: [incident(1), incident(2, priority={"summary": "P2"})], 100: [incident(3, urgency="low")]}
         return {"incidents": pages[offset], "more": offset == 0, "total": None}
@@ -139,6 +141,61 @@ def test_a_poll_that_was_cut_short_does_not_move_the_cursor() -> None:
     polled = asyncio.run(source(Recorder(answer)).poll("2026-11-23T14:00:00Z", AROUND, 8))
     assert polled.cursor == "2026-11-23T14:00:00Z"
     assert "not all pages could be read" in polled.notes[0]
+
+
+def test_an_older_incident_that_changed_in_the_window_is_related() -> None:
+    told = example("/log_entries")["log_entries"]
+    told[0]["incident"]["id"] = "P2"
+    log = [*told, {"type": "notify_log_entry", "incident": {"id": "P7"}}, {"type": "x"}]
+    old = incident(2, created_at="2026-11-20T08:00:00Z", status="resolved", resolved_at="2026-11-23T14:33:00Z")
+
+    def answer(request: httpx.Request) -> Any:
+        answers = {
+            "/incidents": {"incidents": [incident(1)], "more": False},
+            "/log_entries": {"log_entries": log, "more": False},
+            "/incidents/P2": {"incident": old},
+        }
+        return answers.get(request.url.path, {"alerts": []})
+
+    recorder = Recorder(answer)
+    got = fetch(source(recorder), question(EvidenceKind.RELATED_ALERTS))
+    assert [(row.source_id, row.status) for row in got.rows] == [
+        ("P1", AlertStatus.TRIGGERED),
+        ("P2", AlertStatus.RESOLVED),
+    ]
+    assert got.rows[1].started_at == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    asked = next(request for request in recorder.requests if request.url.path == "/log_entries")
+    assert (asked.url.params["since"], asked.url.params["until"]) == ("2026-11-23T12:35:00Z", "2026-11-23T14:45:00Z")
+    assert valid(recorder)
+
+
+@pytest.mark.parametrize(("status", "partial"), [(403, False), (503, True)])
+def test_a_log_that_cannot_be_read_costs_itself_alone(status: int, partial: bool) -> None:
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/log_entries":
+            return httpx.Response(status)
+        return {"incidents": [incident(1)], "alerts": [], "more": False}
+
+    with stamina.set_testing(True, attempts=1):
+        got = fetch(source(Recorder(answer)), question(EvidenceKind.RELATED_ALERTS))
+    assert [row.source_id for row in got.rows] == ["P1"]
+    assert got.partial is partial
+    assert "older incidents that changed were not read" in got.notes[0]
+
+
+def test_a_log_that_tells_of_many_is_read_in_part_and_says_so() -> None:
+    log = [{"type": "trigger_log_entry", "incident": {"id": f"P{n}"}} for n in range(60)]
+
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/log_entries":
+            return {"log_entries": log, "more": False}
+        if request.url.path == "/incidents":
+            return {"incidents": [], "more": False}
+        return {"incident": incident(int(request.url.path.rpartition("P")[2]))}
+
+    got = fetch(source(Recorder(answer)), question(EvidenceKind.RELATED_ALERTS))
+    assert len(got.rows) == 20
+    assert "the log tells of 60 incidents, of which the first 20 were read" in got.notes
 
 
 def test_a_note_is_written_once_and_as_whom_it_should() -> None:
