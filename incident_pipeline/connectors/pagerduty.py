@@ -113,20 +113,19 @@ class PagerDuty:
         params = [*window, ("sort_by", "created_at:asc")]
         created, changed = await asyncio.gather(
             collect(self._pages("/incidents", "incidents", params, deadline), deadline, question.limit),
-            self._changed(question.window.start, question.window.end, deadline, MAX_DETAILED),
-            return_exceptions=True,
+            self._older(question, deadline),
         )
-        if isinstance(created, BaseException):
-            raise created
-        if isinstance(changed, SourceError):
-            passing = isinstance(changed, TransientSourceError)
-            changed = Collected(partial=passing, notes=[f"older incidents that changed were not read: {changed}"])
-        elif isinstance(changed, BaseException):
-            raise changed
         created.rows = await self._with_severity(created.rows, deadline)
         created.add(changed)
         created.rows = unique(created.rows, lambda one: at(one, "id"))[: question.limit]
         return created
+
+    async def _older(self, question: Question, deadline: Deadline) -> Collected[Any]:
+        try:
+            return await self._changed(question.window.start, question.window.end, deadline, MAX_DETAILED)
+        except SourceError as error:
+            passing = isinstance(error, TransientSourceError)
+            return Collected(partial=passing, notes=[f"older incidents that changed were not read: {error}"])
 
     async def _open(self, deadline: Deadline) -> Collected[Any]:
         params = [*_OPEN, ("date_range", "all"), ("sort_by", "created_at:asc")]
