@@ -31,9 +31,11 @@ from incident_pipeline.diagnosis.calibration import INPUTS, gap_offset, inputs_o
 from incident_pipeline.diagnosis.engine import find_hypotheses
 from incident_pipeline.diagnosis.graph import service_graph
 from incident_pipeline.diagnosis.log_symptoms import errors_by_service, log_symptoms
+from incident_pipeline.diagnosis.measurement import measure
 from incident_pipeline.diagnosis.ranking import ABSOLUTE, merge_features
+from incident_pipeline.diagnosis.service_evidence import service_evidence
 from incident_pipeline.diagnosis.service_features import relative
-from incident_pipeline.diagnosis.symptoms import find_symptoms, measure, service_evidence
+from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.diagnosis.synthesis import merge
 from incident_pipeline.diagnosis.vocabulary import words
 from incident_pipeline.diagnosis.weights import weights

@@ -122,7 +122,7 @@ def reliability_svg(scores: Sequence[Score]) -> str:
     )
     full = size + 2 * edge
     return (
-        f'<svg viewBox="0 0 {full} {full}" width="{full}" role="img" aria-label="reliability diagram">'
+        f'<svg viewBox="0 0 {full} {full}" width="{full}" font-size="11" role="img" aria-label="reliability diagram">'
         f'<rect x="{edge}" y="{edge}" width="{size}" height="{size}" fill="none" stroke="var(--line)"/>'
         f'<line x1="{edge}" y1="{edge + size}" x2="{edge + size}" y2="{edge}" stroke="currentColor" '
         f'stroke-dasharray="4"/>'

@@ -18,7 +18,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from incident_pipeline.diagnosis.diffs import number_of
-from incident_pipeline.diagnosis.edits import HARMLESS, Edit, edits_of
+from incident_pipeline.diagnosis.edit_kinds import HARMLESS, Edit
+from incident_pipeline.diagnosis.edits import edits_of
 from incident_pipeline.diagnosis.fault_signature import FaultSignature, split_words
 from incident_pipeline.diagnosis.mechanisms import MECHANISMS, Mechanism
 from incident_pipeline.diagnosis.reach import Delivery

@@ -49,7 +49,7 @@ def test_backtest_prints_figures_and_writes_its_report(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["all"]["ac1"] == 1.0
-    assert out.read_text().count("<details") == len(EXAMPLES)
+    assert out.read_text().count('<section class="page"') == len(EXAMPLES)
 
 
 def test_patterns_of_a_log_with_their_assignment(tmp_path: Path) -> None:
