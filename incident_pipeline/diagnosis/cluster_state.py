@@ -16,6 +16,7 @@ from incident_pipeline.diagnosis.kubernetes.catalogue import MECHANISMS
 from incident_pipeline.diagnosis.kubernetes.cluster import cluster_of
 from incident_pipeline.diagnosis.kubernetes.families import FAMILIES
 from incident_pipeline.diagnosis.kubernetes.findings import Finding
+from incident_pipeline.diagnosis.kubernetes.siblings import with_siblings
 from incident_pipeline.diagnosis.sentences import clock, plural
 from incident_pipeline.models import CausedBy, Evidence, Hypothesis, Incident, ObjectChange, ObjectEdit, Symptoms
 
@@ -37,7 +38,7 @@ def cluster_findings(incident: Incident, evidence: Evidence) -> list[Finding]:
         return []
     cluster = cluster_of(incident, evidence)
     found = [finding for family in FAMILIES for finding in family(cluster)]
-    return blamed(found, service_graph(evidence))
+    return blamed(with_siblings(cluster, found), service_graph(evidence))
 
 
 def with_health(

@@ -15,7 +15,9 @@ from incident_pipeline.diagnosis.graph import ServiceGraph
 from incident_pipeline.diagnosis.kubernetes.findings import STRONG, Finding
 from incident_pipeline.diagnosis.vocabulary import words
 
-GENERIC = words("container_crash gateway_misroute network_policy_blocks service_missing node_not_ready")
+GENERIC = words(
+    "container_crash gateway_misroute network_policy_blocks service_missing node_not_ready differs_from_siblings"
+)
 """Findings that say that something is wrong with the object, hardly why."""
 _EXPLAINED = 0.3
 """What is left of a victim's finding that says little by itself."""

@@ -144,6 +144,12 @@ MECHANISMS: dict[str, Mechanism] = {
             "Read the last lines of {name} before it ended; roll back if a release came before",
             _OTHERS,
         ),
+        (
+            "differs_from_siblings",
+            _DEPLOYMENT,
+            "Undo what the template of {name} has otherwise than what is well, or roll {name} back",
+            _OTHERS,
+        ),
         ("deployment_zero_replicas", _CONFIG, "Scale {name} up again", _OTHERS),
         ("service_selector_mismatch", _CONFIG, "Correct the selector of the service {name}", _OTHERS),
         ("service_port_mapping_mismatch", _CONFIG, "Correct the target port of the service {name}", _OTHERS),
