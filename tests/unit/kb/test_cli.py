@@ -119,6 +119,28 @@ def test_similar_explains_itself(tmp_path: Path) -> None:
     assert call("--data-dir", str(tmp_path), "kb", "similar", "INC-NONE").exit_code == 1
 
 
+def test_a_cause_that_postmortems_tell_of_twice_is_listed_with_what_is_to_be_done(tmp_path: Path) -> None:
+    folder = tmp_path / "postmortems"
+    folder.mkdir()
+    head = "---\nkind: postmortem\nservices: [payments]\ncategory: code_bug\ndate: {date}\n---\n# {title}\n\n"
+    body = "Root cause: a release without a null check\n\n## Action items\n\n- [{mark}] {todo}\n"
+    for name, date, mark, todo in (
+        ("first", "2026-01-12", " ", "Add a canary for payments"),
+        ("second", "2026-03-02", "x", "Write the missing test"),
+    ):
+        written = head.format(date=date, title=f"Payments {name}") + body.format(mark=mark, todo=todo)
+        (folder / f"{name}.md").write_text(written)
+    other = head.format(date="2026-02-01", title="Payments disk") + "Root cause: a full disk of the database\n"
+    (folder / "third.md").write_text(other)
+    assert call("--data-dir", str(tmp_path / "data"), "kb", "index", str(folder)).exit_code == 0
+    (found,) = json.loads(call("--data-dir", str(tmp_path / "data"), "kb", "recurring", "--json").stdout)
+    assert found["incident_ids"] == ["postmortems/first.md", "postmortems/second.md"]
+    printed = call("--data-dir", str(tmp_path / "data"), "kb", "recurring").stdout
+    assert "2 times  payments: a release without a null check" in printed
+    assert "to do: Add a canary for payments" in printed
+    assert "Write the missing test" not in printed
+
+
 def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "knowledge_base.duckdb").write_bytes(b"broken" * 5000)
     result = call("--data-dir", str(tmp_path), "kb", "search", "anything")
