@@ -75,7 +75,7 @@ def test_a_cause_that_says_why_is_supported_by_what_differs_and_by_nothing_else(
     out_of_memory = findings(found.values())
     assert [f.mechanism for f in out_of_memory] == ["oom_killed"]
     told = " ".join(out_of_memory[0].evidence)
-    assert "resources of container server is {'requests': None, 'limits': {'memory': '16Mi'}}" in told
+    assert "resources of container server is {'limits': {'memory': '16Mi'}, 'requests': None}" in told
     assert "cart:v2" not in told
 
 
