@@ -14,8 +14,19 @@ from collections.abc import Sequence
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.calibration import GENERIC, calibrated
 from incident_pipeline.diagnosis.cluster_state import with_health
+from incident_pipeline.diagnosis.cut_evidence import cut_kinds, lowered, told
 from incident_pipeline.diagnosis.sentences import clock
-from incident_pipeline.models import Deployment, Diagnosis, Evidence, Gap, Hypothesis, Incident, RankedService, Symptoms
+from incident_pipeline.models import (
+    Deployment,
+    Diagnosis,
+    Evidence,
+    EvidenceKind,
+    Gap,
+    Hypothesis,
+    Incident,
+    RankedService,
+    Symptoms,
+)
 
 _CONVICTED = 0.5
 """A change is named as the cause from this probability of its own approach on; below it nobody is convicted."""
@@ -37,12 +48,13 @@ def synthesize(
     allowed = [h for h in hypotheses if h.category in settings.diagnosis.categories]
     merged = merge(allowed)
     gaps = evidence.gaps
-    ranked = share_probability(merged, gaps)[:_MAX]
+    cut = cut_kinds(evidence)
+    ranked = share_probability(merged, gaps, cut)[:_MAX]
     ranked = with_health(ranked, evidence, hypotheses, settings.diagnosis.approaches.cluster_state)
     verdict = change_verdict(ranked, merged, evidence)
     services = rank_again(symptoms, ranked)
     return Diagnosis(
-        summary=summary(incident, symptoms, ranked, gaps),
+        summary=summary(incident, symptoms, ranked, gaps, cut),
         hypotheses=tuple(ranked),
         services=services,
         first_failing_service=services[0].service if services else symptoms.first_failing_service,
@@ -106,11 +118,13 @@ def _joined(strong: Hypothesis, weak: Hypothesis) -> Hypothesis:
     )
 
 
-def share_probability(merged: Sequence[Hypothesis], gaps: Sequence[Gap]) -> list[Hypothesis]:
+def share_probability(
+    merged: Sequence[Hypothesis], gaps: Sequence[Gap], cut: Sequence[EvidenceKind] = ()
+) -> list[Hypothesis]:
     """Probabilities in the same order that add up to less than 1; what is left is "unknown"."""
     if not merged:
         return []
-    first = calibrated(merged, gaps)
+    first = lowered(calibrated(merged, gaps), merged[0], cut, gaps)
     rest = sum(h.confidence for h in merged[1:])
     scale = min(1.0, (1.0 - _NEVER_CERTAIN - first) / rest) if rest > 0 else 0.0
     shares = [first, *(min(h.confidence * scale, first * 0.95) for h in merged[1:])]
@@ -179,11 +193,18 @@ def _radius(symptoms: Symptoms, services: Sequence[RankedService]) -> tuple[str,
     return tuple(others)
 
 
-def summary(incident: Incident, symptoms: Symptoms, ranked: Sequence[Hypothesis], gaps: Sequence[Gap]) -> str:
+def summary(
+    incident: Incident,
+    symptoms: Symptoms,
+    ranked: Sequence[Hypothesis],
+    gaps: Sequence[Gap],
+    cut: Sequence[EvidenceKind] = (),
+) -> str:
     """Two or three sentences for a person who has just been woken."""
     since = symptoms.onset or incident.started_at
     where = f" It shows first in {symptoms.first_failing_service}." if symptoms.first_failing_service else ""
     missing = f" Not available: {', '.join(sorted({gap.kind for gap in gaps}))}." if gaps else ""
+    missing += told(cut)
     if not ranked:
         return f"{incident.title}, since {clock(since)}.{where} The evidence does not point to a cause.{missing}"
     best = ranked[0]
