@@ -17,6 +17,7 @@ from incident_pipeline.storage.measures import Histogram
 PREFIX = "incident_pipeline"
 CLAIM_STATES = ("claimed", "launched", "running", "succeeded", "failed", "lost", "put_back", "superseded")
 RUN_STATES = ("claimed", "launched", "running")
+MESSAGE_STATES = ("waiting", "retrying", "failed")
 FIRST_UPDATE = "From accepting an incident's first alert to its first stored status update."
 PARTS = ("receiver", "daemon")
 """What should give signs of life; one that never did has an age of its own: +Inf."""
@@ -61,6 +62,7 @@ def render(
             "Times that a source of evidence could not be asked.",
             [({"source": source}, number) for source, number in sorted(state.source_errors.items())],
         ),
+        _family("messages", "gauge", "Messages that are not out.", _by("state", MESSAGE_STATES, state.messages)),
         _family("heartbeat_age_seconds", "gauge", "Since a part last said that it lives.", _ages(state, now)),
         _family("build_info", "gauge", "Which release this is.", [({"version": release()}, 1)]),
     ]

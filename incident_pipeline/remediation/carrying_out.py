@@ -42,6 +42,8 @@ LOOK_AGAIN = timedelta(seconds=5)
 """When a target is looked at again that may still be working on it."""
 ASK_AGAIN = timedelta(minutes=10)
 """When a target is looked at again that could not tell."""
+READ_AGAIN = timedelta(minutes=1)
+"""When a series is read again whose source did not answer."""
 
 FindExecutor = Callable[[str], Executor]
 
@@ -86,10 +88,17 @@ def carry_out(
         elif execution.state in (ExecutionState.UNKNOWN, ExecutionState.EXECUTING):
             _recheck(work, execution)
         elif execution.verification is Verification.PENDING:
-            outcome, text = verify_effect(application, execution, now())
-            inbox.record_verification(execution.execution_id, outcome, text, now())
+            _verify(application, execution, now)
     decisions = inbox.action_decisions(incident_id)
     return tuple(executed(execution, decisions) for execution in inbox.executions(incident_id))
+
+
+def _verify(application: Application, execution: Execution, now: Callable[[], datetime]) -> None:
+    outcome, text = verify_effect(application, execution, now())
+    if outcome is Verification.PENDING:
+        application.inbox.postpone_verification(execution.execution_id, text, now() + READ_AGAIN)
+    else:
+        application.inbox.record_verification(execution.execution_id, outcome, text, now())
 
 
 def rehearse(

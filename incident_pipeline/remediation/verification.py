@@ -6,7 +6,7 @@ and whether the action was carried out at all; that is the executor's.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from incident_pipeline.application import Application
 from incident_pipeline.models import EvidenceKind
@@ -15,7 +15,7 @@ from incident_pipeline.remediation.series_check import judge_series
 
 
 def verify_effect(application: Application, execution: Execution, now: datetime) -> tuple[Verification, str]:
-    """Read the series of an execution again and judge it."""
+    """Read the series of an execution again and judge it; PENDING where that cannot be told yet and is asked again."""
     from incident_pipeline.evidence.gather import gather_now
 
     check = execution.action.check
@@ -25,6 +25,13 @@ def verify_effect(application: Application, execution: Execution, now: datetime)
     narrow = incident.model_copy(update={"services": (check.service,) if check.service else incident.services})
     sources = application.sources()
     found = gather_now([EvidenceKind.METRICS], sources, narrow, application.scenario, now)[EvidenceKind.METRICS]
-    if not found.rows:
-        return Verification.UNTOLD, "; ".join(gap.reason for gap in found.gaps) or "no series was found"
-    return judge_series(check, found.rows, now)
+    if found.rows:
+        outcome, text = judge_series(check, found.rows, now)
+    else:
+        outcome, text = Verification.UNTOLD, "; ".join(gap.reason for gap in found.gaps) or "no series was found"
+    done_at = execution.finished_at or now
+    deadline = (
+        done_at + timedelta(seconds=check.within_seconds) + application.scenario.remediation.execution.keep_asking
+    )
+    asked = bool(sources.get(EvidenceKind.METRICS))
+    return (Verification.PENDING if outcome is Verification.UNTOLD and asked and now < deadline else outcome), text

@@ -225,6 +225,15 @@ class Executions(InboxBase):
             note(connection, stamp(now), kind, row.incident_id, action=row.action_id, why=text)
             return True
 
+    def postpone_verification(self, execution_id: int, text: str, until: datetime) -> bool:
+        """Whether it helped cannot be told yet, and why; False where that is on record already."""
+        with self._database.write() as connection:
+            row = _row(connection, execution_id)
+            if row.verification is not Verification.PENDING:
+                return False
+            _set(connection, row, verification_text=redact(text), verification_due=stamp(until))
+            return True
+
     def rehearsal(self, incident_id: str, action_hash: str) -> Rehearsal | None:
         """What the last dry run of this content said."""
         query = rehearsals.select().filter_by(incident_id=incident_id, action_hash=action_hash)

@@ -29,6 +29,7 @@ from incident_pipeline.storage.inbox_schema import (
     runs,
 )
 from incident_pipeline.storage.measures import Histogram, count_first_update, first_updates, source_errors
+from incident_pipeline.storage.outbox_schema import unsent
 from kb.redaction import redact
 
 
@@ -83,6 +84,8 @@ class InboxState(Model):
     source_errors: dict[str, int] = Field(default_factory=dict)
     given_up: int = 0
     heartbeats: dict[str, Utc] = Field(default_factory=dict)
+    messages: dict[str, int] = Field(default_factory=dict)
+    """What people have not been told: waiting, retrying (refused, or nobody knows), failed."""
 
 
 class Records(InboxBase):
@@ -229,6 +232,7 @@ class Records(InboxBase):
                 source_errors=source_errors(totals),
                 given_up=connection.execute(failed).scalar_one(),
                 heartbeats=dict(beats),
+                messages=unsent(connection),
             )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from incident_pipeline.errors import StoreError
+from incident_pipeline.storage.append_only import forbid_changes
 
 metadata = sa.MetaData()
 
@@ -254,6 +255,11 @@ def index_what_is_counted(connection: sa.Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
+def hold_what_is_appended(connection: sa.Connection) -> None:
+    """0007: the database refuses to change what people decided."""
+    forbid_changes(connection)
+
+
 MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {
     "0001_create_tables": create_tables,
     "0002_create_outbox": create_outbox,
@@ -261,6 +267,7 @@ MIGRATIONS: dict[str, Callable[[sa.Connection], None]] = {
     "0004_create_actions": create_actions,
     "0005_create_received_rows": create_received_rows,
     "0006_index_what_is_counted": index_what_is_counted,
+    "0007_hold_what_is_appended": hold_what_is_appended,
 }
 
 

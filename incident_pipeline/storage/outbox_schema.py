@@ -1,6 +1,6 @@
 """The tables of the outbox: what people are to be told, what they have been told, and whose requests came already.
 
-Belongs here: tables. Does not belong here: queries (`outbox.py`).
+Belongs here: tables, and how much waits. Does not belong here: all other queries (`outbox.py`).
 """
 
 from __future__ import annotations
@@ -55,3 +55,15 @@ requests_seen = sa.Table(
     moment_column("at", nullable=False),
 )
 sa.Index("requests_seen_by_time", requests_seen.c.at)
+
+
+def unsent(connection: sa.Connection) -> dict[str, int]:
+    """How many messages are not out: waiting, retrying after a failure, failed for good."""
+    open_states = sa.bindparam("open_states", ("waiting", "sending", "failed"), expanding=True, literal_execute=True)
+    troubled = messages.c.error.is_not(None)
+    query = sa.select(messages.c.state, troubled, sa.func.count()).where(messages.c.state.in_(open_states))
+    found: dict[str, int] = {}
+    for state, has_error, number in connection.execute(query.group_by(messages.c.state, troubled)):
+        name = "failed" if state == "failed" else "retrying" if has_error else "waiting"
+        found[name] = found.get(name, 0) + number
+    return found

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from incident_pipeline.config import Alerts
+from incident_pipeline.errors import StoreError
+from incident_pipeline.storage.action_schema import action_decisions, freezes
 from incident_pipeline.storage.inbox import Inbox
 from incident_pipeline.storage.outbox import Draft
 from tests.integration.postgres import postgres
@@ -24,6 +26,7 @@ def test_the_inbox_on_postgres(tmp_path: Path) -> None:
         one_incident_from_alert_to_close_out(url)
         people_decide(url)
         people_are_told(url)
+        decisions_stay(url)
         several_at_once(url)
 
 
@@ -61,6 +64,27 @@ def people_decide(url: str) -> None:
     inbox.heartbeat("receiver", at(5010))
     inbox.heartbeat("receiver", at(5011))
     assert inbox.state(at(5011)).heartbeats == {"receiver": at(5011)}
+    inbox.close()
+
+
+def decisions_stay(url: str) -> None:
+    inbox = Inbox.open(url)
+    inbox.accept([alert("z", "cart", 9000)], at(9000))
+    (name,) = inbox.group(at(9000), Alerts()).created
+    values = dict.fromkeys(("action_id", "action_hash", "decision", "who", "via", "origin", "comment", "rule"), "x")
+    inbox.freeze("operator", "", at(9001))
+    with inbox._database.write() as connection:
+        row = {**values, "incident_id": name, "action": "{}", "dry_run": "", "at": 0.0}
+        connection.execute(action_decisions.insert().values(row))
+    tries = (action_decisions.update().values(who="y"), action_decisions.delete(), freezes.update().values(who="y"))
+    for statement in (*tries, freezes.delete()):
+        with pytest.raises(StoreError, match="only ever appended to"), inbox._database.write() as connection:
+            connection.execute(statement)
+    inbox.unfreeze("operator", "", at(9002))
+    inbox.resolve(name, "operator", at(9003))
+    inbox.forget([name], at(9004))
+    with inbox._database.read() as connection:
+        assert connection.execute(action_decisions.select().filter_by(incident_id=name)).first() is None
     inbox.close()
 
 

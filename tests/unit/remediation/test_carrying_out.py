@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from incident_pipeline.application import Application
 from incident_pipeline.config import RemediationSettings
-from incident_pipeline.models import SeriesCheck
+from incident_pipeline.models import Envelope, EvidenceKind, Gathered, MetricSeries, SeriesCheck
 from incident_pipeline.remediation.approvals import Choice, decide, proposed
 from incident_pipeline.remediation.carrying_out import carry_out, rehearse
 from incident_pipeline.remediation.executors.base import Outcome
@@ -20,6 +21,8 @@ from tests.unit.remediation.place import NOW, Killed, Place, Target, an_action
 
 AFTER_THE_LEASE = timedelta(minutes=5)
 CHECK = SeriesCheck(name="error_ratio", series="error_ratio", service="payments", threshold=0.01)
+
+SILENT = "prometheus did not answer"
 
 
 class Scene(Place):
@@ -299,6 +302,60 @@ def test_a_verification_without_a_source_is_said_to_be_untold(make: Make) -> Non
     scene.now += timedelta(minutes=11)
     (done,) = scene.run()
     assert (done.state, done.verification) == ("done", "untold")
+
+
+@pytest.fixture
+def one_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Application, "sources", lambda _self: {EvidenceKind.METRICS: [object()]})
+
+
+def answering(*rows: MetricSeries) -> Any:
+    envelope = Envelope.of("prometheus", rows) if rows else Envelope.unavailable("prometheus", SILENT)
+    found: Gathered[MetricSeries] = Gathered(kind=EvidenceKind.METRICS, envelopes=(envelope,))
+    return lambda *_: {EvidenceKind.METRICS: found}
+
+
+@pytest.mark.usefixtures("one_source")
+def test_a_source_that_does_not_answer_is_asked_again_until_a_deadline(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make()
+    scene.plan(an_action(check=CHECK))
+    scene.decide()
+    scene.run()
+    gather = "incident_pipeline.evidence.gather.gather_now"
+    monkeypatch.setattr(gather, answering())
+    scene.now += timedelta(minutes=11)
+    (waits,) = scene.run()
+    assert (waits.verification, SILENT in waits.verification_text) == ("pending", True)
+    inbox = scene.application.inbox
+    assert not inbox.executions_due(scene.now)
+    scene.now += timedelta(minutes=1)
+    good = MetricSeries(
+        name="error_ratio",
+        service="payments",
+        timestamps=((scene.now - timedelta(minutes=1)).timestamp(),),
+        values=(0,),
+    )
+    monkeypatch.setattr(gather, answering(good))
+    (told,) = scene.run()
+    assert told.verification == "passed"
+    assert not inbox.postpone_verification(told.execution_id, "too late", scene.now)
+
+
+@pytest.mark.usefixtures("one_source")
+def test_after_the_deadline_nobody_can_tell(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = make()
+    scene.plan(an_action(check=CHECK))
+    scene.decide()
+    scene.run()
+    monkeypatch.setattr("incident_pipeline.evidence.gather.gather_now", answering())
+    outcomes = []
+    for _ in range(35):
+        scene.now += timedelta(minutes=2)
+        outcomes += [one.verification for one in scene.run()]
+    assert outcomes.index(Verification.UNTOLD) in range(17, 21)
+    assert set(outcomes) == {"pending", "untold"}
 
 
 def test_a_replayed_incident_is_never_acted_on(make: Make) -> None:
