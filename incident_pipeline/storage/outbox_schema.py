@@ -5,6 +5,8 @@ Belongs here: tables, and how much waits. Does not belong here: all other querie
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from incident_pipeline.storage.inbox_schema import metadata, moment_column
@@ -59,7 +61,9 @@ sa.Index("requests_seen_by_time", requests_seen.c.at)
 
 def unsent(connection: sa.Connection) -> dict[str, int]:
     """How many messages are not out: waiting, retrying after a failure, failed for good."""
-    open_states = sa.bindparam("open_states", ("waiting", "sending", "failed"), expanding=True, literal_execute=True)
+    open_states: sa.BindParameter[Any] = sa.bindparam(
+        "open_states", ("waiting", "sending", "failed"), expanding=True, literal_execute=True
+    )
     troubled = messages.c.error.is_not(None)
     query = sa.select(messages.c.state, troubled, sa.func.count()).where(messages.c.state.in_(open_states))
     found: dict[str, int] = {}
