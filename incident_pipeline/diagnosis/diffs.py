@@ -121,13 +121,14 @@ def settings_removed(file: FileDiff) -> list[tuple[str, str]]:
     return [(key, value) for line in file.removed for key, value in _pairs(line) if key not in kept]
 
 
-def _pairs(line: str) -> list[tuple[str, str]]:
+@lru_cache(maxsize=20_000)
+def _pairs(line: str) -> tuple[tuple[str, str], ...]:
     code = strip_comment(line)
     inner = [(k, v.strip()) for k, v in _INNER.findall(code)]
     whole = _SETTING.match(code) or _DIRECTIVE.match(code)
     pairs = inner if inner else [(whole.group("key"), whole.group("value").strip())] if whole else []
     pairs += [(m.group("key"), m.group("value").strip()) for m in _CALL.finditer(code)] if not pairs else []
-    return [(key.strip("\"'").split(".")[-1], value) for key, value in pairs if len(value) <= 200]
+    return tuple((key.strip("\"'").split(".")[-1], value) for key, value in pairs if len(value) <= 200)
 
 
 @lru_cache(maxsize=20_000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ HARMLESS = frozenset({"elsewhere", "docs", "test", "ci", "style", "logging_text"
 def rx(pattern: str) -> re.Pattern[str]:
     """A pattern that is found on any line, in either case."""
     return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+
+
+def _lower(pattern: str) -> re.Pattern[str]:
+    """A pattern for text in lower case: twice as fast to look for as either case is."""
+    return re.compile(pattern.lower(), re.MULTILINE)
 
 
 PATHS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -54,48 +60,48 @@ LOG_CALL = rx(r"\b(log(ger|ging)?|slog|zap|logrus|console|LOG_\w+|fmt\.Print\w*|
 MONITORING = rx(
     r"\b(prometheus|counter|gauge|histogram|metrics?_?|span|otel|tracer|telemetry|statsd)\b|SetAttributes|\.inc\("
 )
-# An edit is named where the pattern is found in removed lines and not in as many added ones, or the other way round.
+# Looked for in lower case. An edit is named where the pattern is found in removed lines and not in as many added ones, or the other way round.
 REMOVED: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("lock_removed", rx(r"\b(mutex|rwmutex|rwlock|synchronized|with\s+\w*lock|ReentrantLock|lock_guard|ConcurrentHashMap|sync\.Map|Interlocked|AtomicInteger|select_for_update|FOR UPDATE|SETNX|advisory_lock)\b|\.r?lock\(\)|\.unlock\(\)|\.acquire\(")),
-    ("batching_removed", rx(r"batch|bulk|chunk|executemany|insertmany|pipeline\(|multi_?get|mget|prefetch|select_related|dataloader|\bjoin\(|includes\(")),
-    ("cache_removed", rx(r"\bcache|memoi[sz]e|lru_|singleflight|\bmemo\b|@cached|redis\.get|getfromcache|etag|max-age")),
-    ("cleanup_removed", rx(r"\b(close|release|dispose|cancel|shutdown|unsubscribe|free|cleanup|evict|expire|purge|truncate|rotate|vacuum|unregister|removeListener|clearInterval|defer|finally|stop)\b\s*\(?|\.del(ete)?\(|using\s*\(|with\s+[\w.]+\(.*\)\s*(as\b|:)|delete\(")),
-    ("bound_removed", rx(r"\b(limit|max\w*|cap|capacity|bounded|maxsize|semaphore|throttle|ratelimit|rate_limit|page_?size|LIMIT\s+\d+|ttl|expir\w*|evict\w*|truncat\w*|backpressure|maxlen|setlimit)\b|len\(\w+\)\s*[><]=?")),
-    ("timeout_removed", rx(r"timeout|deadline|withtimeout|context\.with|setdeadline|abortsignal")),
-    ("backoff_removed", rx(r"back_?off|jitter|time\.sleep|\bsleep\(|base_?delay|exponential|retry_?after")),
-    ("retry_removed", rx(r"\bretr(y|ies)|max_?attempts|for\s+attempt|tenacity|circuit_?breaker|fallback")),
-    ("check_removed", rx(r"^\s*(\}?\s*else\s+)?(if|unless|elif|guard|when)\b|\bassert|\bvalidate|\brequire\(|isinstance|\?\.|\bguard\b|len\(\w+\)\s*(==|>|<|!=)\s*\d|isEmpty|Optional|unwrap_or|\.get\(\w+,|\bok\s*:=|coalesce|\bdefault\(|raise\s|throw\s|\?\?")),
-    ("error_handling_removed", rx(r"\b(try|catch|except|rescue|recover|on_?error)\b|if\s+err\s*!=\s*nil|\.catch\(")),
-    ("index_removed", rx(r"\b(create\s+(unique\s+)?index|add_?index|db_index|index:\s*true|@index|primary key)")),
-    ("auth_removed", rx(r"authorization|bearer|api_?key|credential|permission|\brole\b|\bscope|signature|csrf|cors|allow_?origin")),
-    ("buffering_removed", rx(r"\bbufio|buffered|bufferedwriter|stringio|setbuf")),
-    ("await_removed", rx(r"\bawait\b|\.then\(|\.join\(\)|\.result\(\)|wait_?group|\.wait\(")),
-    ("transaction_removed", rx(r"\b(begin|commit|rollback|transaction|atomic|savepoint|idempoten\w+)\b")),
+    ("lock_removed", _lower(r"\b(mutex|rwmutex|rwlock|synchronized|with\s+\w*lock|ReentrantLock|lock_guard|ConcurrentHashMap|sync\.Map|Interlocked|AtomicInteger|select_for_update|FOR UPDATE|SETNX|advisory_lock)\b|\.r?lock\(\)|\.unlock\(\)|\.acquire\(")),
+    ("batching_removed", _lower(r"batch|bulk|chunk|executemany|insertmany|pipeline\(|multi_?get|mget|prefetch|select_related|dataloader|\bjoin\(|includes\(")),
+    ("cache_removed", _lower(r"\bcache|memoi[sz]e|lru_|singleflight|\bmemo\b|@cached|redis\.get|getfromcache|etag|max-age")),
+    ("cleanup_removed", _lower(r"\b(close|release|dispose|cancel|shutdown|unsubscribe|free|cleanup|evict|expire|purge|truncate|rotate|vacuum|unregister|removeListener|clearInterval|defer|finally|stop)\b\s*\(?|\.del(ete)?\(|using\s*\(|with\s+[\w.]+\(.*\)\s*(as\b|:)|delete\(")),
+    ("bound_removed", _lower(r"\b(limit|max\w*|cap|capacity|bounded|maxsize|semaphore|throttle|ratelimit|rate_limit|page_?size|LIMIT\s+\d+|ttl|expir\w*|evict\w*|truncat\w*|backpressure|maxlen|setlimit)\b|len\(\w+\)\s*[><]=?")),
+    ("timeout_removed", _lower(r"timeout|deadline|withtimeout|context\.with|setdeadline|abortsignal")),
+    ("backoff_removed", _lower(r"back_?off|jitter|time\.sleep|\bsleep\(|base_?delay|exponential|retry_?after")),
+    ("retry_removed", _lower(r"\bretr(y|ies)|max_?attempts|for\s+attempt|tenacity|circuit_?breaker|fallback")),
+    ("check_removed", _lower(r"^\s*(\}?\s*else\s+)?(if|unless|elif|guard|when)\b|\bassert|\bvalidate|\brequire\(|isinstance|\?\.|\bguard\b|len\(\w+\)\s*(==|>|<|!=)\s*\d|isEmpty|Optional|unwrap_or|\.get\(\w+,|\bok\s*:=|coalesce|\bdefault\(|raise\s|throw\s|\?\?")),
+    ("error_handling_removed", _lower(r"\b(try|catch|except|rescue|recover|on_?error)\b|if\s+err\s*!=\s*nil|\.catch\(")),
+    ("index_removed", _lower(r"\b(create\s+(unique\s+)?index|add_?index|db_index|index:\s*true|@index|primary key)")),
+    ("auth_removed", _lower(r"authorization|bearer|api_?key|credential|permission|\brole\b|\bscope|signature|csrf|cors|allow_?origin")),
+    ("buffering_removed", _lower(r"\bbufio|buffered|bufferedwriter|stringio|setbuf")),
+    ("await_removed", _lower(r"\bawait\b|\.then\(|\.join\(\)|\.result\(\)|wait_?group|\.wait\(")),
+    ("transaction_removed", _lower(r"\b(begin|commit|rollback|transaction|atomic|savepoint|idempoten\w+)\b")),
 )  # fmt: skip
 ADDED: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("schema_changed", rx(r"\b(alter\s+table|drop\s+(table|column|index)|rename\s+column|add\s+column|not\s+null|create\s+table|change_column|remove_column|rename_column|add_constraint|modify\s+column|reindex)\b")),
-    ("index_removed", rx(r"\bdrop\s+index|remove_index|dropindex")),
-    ("lock_added", rx(r"\.lock\(\)|synchronized|select_for_update|for update|lock\s+table|access exclusive|\.acquire\(|mutex")),
-    ("query_changed", rx(r"\bselect\b.+\bfrom\b|\bjoin\b.+\bon\b|\bwhere\b|\border\s+by\b|\bgroup\s+by\b|like\s+['\"]%|\.find\(|\.aggregate\(|\.scan\(|full_?scan|findall|find_all|\.all\(\)")),
-    ("call_in_loop", rx(r"$^")),
-    ("unbounded_growth", rx(r"=\s*append\(|\.append\(|\.push\(|\.add\(|\.put\(|\.set\(|\[\w+(\.\w+)*\]\s*=[^=]|addlistener|\.on\(|subscribe\(|go\s+func|new\s+thread|spawn\(|setinterval|create_task|static\s+\w*(map|list|cache)|make\(map|= \{\}$|= \[\]$|new\s+\w*map|sync\.map|threadlocal")),
-    ("blocking_added", rx(r"time\.sleep|thread\.sleep|\.wait\(|\.join\(\)|\.result\(\)|\.get\(\)|readfilesync|execsync|blocking|synchronous|requests\.(get|post)|http\.(get|post)|\.block\(")),
-    ("regex_changed", rx(r"re\.compile|regexp?\.|new\s+regexp|pattern\.compile|mustcompile|\(\.\*\)|\(\?:|\+\)\+|\*\)\*|\+\)\*")),
-    ("endpoint_changed", rx(r"https?://|\.listen\(|listen_and_serve|listenandserve|\bbind\(|\bhost(name)?\b\s*[:=]|\bport\b\s*[:=]|\bendpoint|base_?url|\bdsn\b|\.svc\.|\bregion\b")),
-    ("tls_changed", rx(r"\btls|\bssl\b|certificate|\bcert\b|ca_?bundle|cipher|x509|verify_?peer|insecure|mtls|keystore|truststore")),
-    ("auth_changed", rx(r"authorization|bearer|oauth|\bjwt\b|api_?key|audience|issuer|\bscope|permission|\biam\b|\brole\b|rbac|signing_?key|credential|secret")),
-    ("header_changed", rx(r"header|content-?type|user-?agent|x-[a-z]+-[a-z]+|accept-|encoding|cookie|cors")),
-    ("format_changed", rx(r"json:\"|serialize|deserialize|marshal|protobuf|\bproto\b|\bavro\b|schema|encode\(|decode\(|parse\(|strptime|dateformat|@jsonproperty|column\(|\bint32\b|\buint|timezone|\butc\b|utf-?8|enum|reserved \d|= \d+;$")),
-    ("concurrency_raised", rx(r"go\s+func|goroutine|executor|promise\.all|asyncio\.gather|parallel|workers?\b|concurren|thread_?pool|errgroup")),
-    ("compute_added", rx(r"\bfor\b.*\b(range|in|of)\b|\bwhile\b|sort|deepcopy|clone\(|hash|bcrypt|scrypt|encrypt|compress|gzip|json\.(loads|dumps|parse|stringify)|reflect\.")),
-    ("retry_added", rx(r"\bretr(y|ies)|max_?attempts|for\s+attempt")),
-    ("null_introduced", rx(r"return\s+(nil|null|none|undefined)\b|=\s*(nil|null|none|undefined)\b|\.get\(\)|\[0\]|!\.|\.unwrap\(\)|\bpanic\(|throw\s+new|raise\s+\w+")),
-    ("memory_raised", rx(r"readall|read_all|\.read\(\)|tolist\(|collect\(|load_?all|buffer|in_?memory|preload|arraylist|bytes\.buffer|copy\(")),
-    ("transaction_changed", rx(r"isolation|serializable|read_?committed|repeatable_?read|read_?uncommitted|autocommit|propagation")),
-    ("error_swallowed", rx(r"^\s*pass\s*$|catch\s*(\([^)]*\))?\s*\{\s*\}|except\s*(Base)?(Exception)?\s*:|\b_\s*=\s*err\b|suppress\(|rescue\s*(=>\s*_)?\s*(nil)?$|\.catch\(\(\)\s*=>")),
-    ("dns_changed", rx(r"\bdns|resolver|nameserver|ndots|search_?domain|servicename")),
-    ("network_policy_changed", rx(r"networkpolicy|ingress|egress|security_?group|firewall|iptables|allowlist|denylist|cidr|timeoutseconds")),
-    ("schedule_changed", rx(r"\bcron|schedule|@every|interval|\bjob\b|batch_?window|parallelism")),
+    ("schema_changed", _lower(r"\b(alter\s+table|drop\s+(table|column|index)|rename\s+column|add\s+column|not\s+null|create\s+table|change_column|remove_column|rename_column|add_constraint|modify\s+column|reindex)\b")),
+    ("index_removed", _lower(r"\bdrop\s+index|remove_index|dropindex")),
+    ("lock_added", _lower(r"\.lock\(\)|synchronized|select_for_update|for update|lock\s+table|access exclusive|\.acquire\(|mutex")),
+    ("query_changed", _lower(r"\bselect\b.+\bfrom\b|\bjoin\b.+\bon\b|\bwhere\b|\border\s+by\b|\bgroup\s+by\b|like\s+['\"]%|\.find\(|\.aggregate\(|\.scan\(|full_?scan|findall|find_all|\.all\(\)")),
+    ("call_in_loop", _lower(r"$^")),
+    ("unbounded_growth", _lower(r"=\s*append\(|\.append\(|\.push\(|\.add\(|\.put\(|\.set\(|\[\w+(\.\w+)*\]\s*=[^=]|addlistener|\.on\(|subscribe\(|go\s+func|new\s+thread|spawn\(|setinterval|create_task|static\s+\w*(map|list|cache)|make\(map|= \{\}$|= \[\]$|new\s+\w*map|sync\.map|threadlocal")),
+    ("blocking_added", _lower(r"time\.sleep|thread\.sleep|\.wait\(|\.join\(\)|\.result\(\)|\.get\(\)|readfilesync|execsync|blocking|synchronous|requests\.(get|post)|http\.(get|post)|\.block\(")),
+    ("regex_changed", _lower(r"re\.compile|regexp?\.|new\s+regexp|pattern\.compile|mustcompile|\(\.\*\)|\(\?:|\+\)\+|\*\)\*|\+\)\*")),
+    ("endpoint_changed", _lower(r"https?://|\.listen\(|listen_and_serve|listenandserve|\bbind\(|\bhost(name)?\b\s*[:=]|\bport\b\s*[:=]|\bendpoint|base_?url|\bdsn\b|\.svc\.|\bregion\b")),
+    ("tls_changed", _lower(r"\btls|\bssl\b|certificate|\bcert\b|ca_?bundle|cipher|x509|verify_?peer|insecure|mtls|keystore|truststore")),
+    ("auth_changed", _lower(r"authorization|bearer|oauth|\bjwt\b|api_?key|audience|issuer|\bscope|permission|\biam\b|\brole\b|rbac|signing_?key|credential|secret")),
+    ("header_changed", _lower(r"header|content-?type|user-?agent|x-[a-z]+-[a-z]+|accept-|encoding|cookie|cors")),
+    ("format_changed", _lower(r"json:\"|serialize|deserialize|marshal|protobuf|\bproto\b|\bavro\b|schema|encode\(|decode\(|parse\(|strptime|dateformat|@jsonproperty|column\(|\bint32\b|\buint|timezone|\butc\b|utf-?8|enum|reserved \d|= \d+;$")),
+    ("concurrency_raised", _lower(r"go\s+func|goroutine|executor|promise\.all|asyncio\.gather|parallel|workers?\b|concurren|thread_?pool|errgroup")),
+    ("compute_added", _lower(r"\bfor\b.*\b(range|in|of)\b|\bwhile\b|sort|deepcopy|clone\(|hash|bcrypt|scrypt|encrypt|compress|gzip|json\.(loads|dumps|parse|stringify)|reflect\.")),
+    ("retry_added", _lower(r"\bretr(y|ies)|max_?attempts|for\s+attempt")),
+    ("null_introduced", _lower(r"return\s+(nil|null|none|undefined)\b|=\s*(nil|null|none|undefined)\b|\.get\(\)|\[0\]|!\.|\.unwrap\(\)|\bpanic\(|throw\s+new|raise\s+\w+")),
+    ("memory_raised", _lower(r"readall|read_all|\.read\(\)|tolist\(|collect\(|load_?all|buffer|in_?memory|preload|arraylist|bytes\.buffer|copy\(")),
+    ("transaction_changed", _lower(r"isolation|serializable|read_?committed|repeatable_?read|read_?uncommitted|autocommit|propagation")),
+    ("error_swallowed", _lower(r"^\s*pass\s*$|catch\s*(\([^)]*\))?\s*\{\s*\}|except\s*(Base)?(Exception)?\s*:|\b_\s*=\s*err\b|suppress\(|rescue\s*(=>\s*_)?\s*(nil)?$|\.catch\(\(\)\s*=>")),
+    ("dns_changed", _lower(r"\bdns|resolver|nameserver|ndots|search_?domain|servicename")),
+    ("network_policy_changed", _lower(r"networkpolicy|ingress|egress|security_?group|firewall|iptables|allowlist|denylist|cidr|timeoutseconds")),
+    ("schedule_changed", _lower(r"\bcron|schedule|@every|interval|\bjob\b|batch_?window|parallelism")),
 )  # fmt: skip
 REWRITTEN = frozenset(
     {
@@ -108,7 +114,7 @@ REWRITTEN = frozenset(
     }
 )
 """Kinds of which a line that only reads differently is one too."""
-KEYS: tuple[tuple[str, re.Pattern[str]], ...] = (
+_KEYS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("probe", rx(r"initial_?delay|probe|failure_?threshold|period_?seconds|liveness|readiness|health_?check")),
     ("durability", rx(r"^acks?$|fsync|durab|quorum|replication_?factor|synchronous_commit|write_?concern|min_?insync")),
     ("cost", rx(r"cost|work_?factor|iterations|rounds|compression_?level|complexity")),
@@ -128,3 +134,9 @@ KEYS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("auth", rx(r"auth|token|secret|key|role|audience|issuer|user|password")),
     ("switch", rx(r"enabl|disabl|flag|mode|strategy|policy|type|format|version|strict|default")),
 )  # fmt: skip
+
+
+@lru_cache(maxsize=20_000)
+def family_of(key: str) -> str | None:
+    """The kind of setting that a key names, such as `timeout`."""
+    return next((name for name, pattern in _KEYS if pattern.search(key)), None)

@@ -77,13 +77,13 @@ def line_edits(path: str, removed: list[str], added: list[str]) -> Iterator[Edit
 def _counted(
     table: tuple[tuple[str, re.Pattern[str]], ...], path: str, here: list[str], there: list[str], verb: str
 ) -> Iterator[Edit]:
-    code, other = [strip_comment(line) for line in here], [strip_comment(line) for line in there]
+    code, other = [strip_comment(line).lower() for line in here], [strip_comment(line) for line in there]
     whole = "\n".join(code)
     for kind, pattern in table:
         if not pattern.search(whole):
             continue
         hits = [line for line, stripped in zip(here, code, strict=True) if pattern.search(stripped)]
-        known = [stripped for stripped in other if pattern.search(stripped)]
+        known = [stripped for stripped in other if pattern.search(stripped.lower())]
         if len(hits) > len(known):
             yield Edit(kind, path, f"{verb} `{shown(hits[0])}` in {path}")
         elif kind in REWRITTEN and known and Counter(_words(hits)) != Counter(_words(known)):

@@ -65,13 +65,13 @@ def is_saturated(shift: Shift, since: Array) -> bool:
 def stopped(points: Points, onset: float, end: float) -> float | None:
     """When a regular series, that should have values up to `end`, stopped near or after the onset; else None."""
     times = points.times
-    if len(times) < KNOWN:
+    silent = end - float(times[-1]) if len(times) else 0.0
+    if len(times) < KNOWN or silent < SILENCE:
         return None
     intervals = np.diff(times[-200:])
     usual = float(np.median(intervals))
     if usual <= 0 or float(np.quantile(intervals, 0.9)) > REGULAR * usual:
         return None
-    silent = end - float(times[-1])
     if silent < max(MISSED * usual, SILENCE) or times[-1] < onset - max(MISSED * usual, SILENCE):
         return None
     return float(times[-1]) + usual

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from incident_pipeline.diagnosis.diffs import FileDiff, Setting, settings_changed, settings_removed
-from incident_pipeline.diagnosis.edit_kinds import KEYS, Edit
+from incident_pipeline.diagnosis.edit_kinds import Edit, family_of
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -39,12 +39,12 @@ def dependency_edits(file: FileDiff) -> Iterator[Edit]:
 def setting_edits(file: FileDiff) -> Iterator[Edit]:
     """Which settings change, in which direction, and which that protect are taken away."""
     for setting in settings_changed(file):
-        family = next((name for name, pattern in KEYS if pattern.search(setting.key)), None)
+        family = family_of(setting.key)
         detail = f"sets {setting.key} from {setting.before} to {setting.after} in {file.path}"
         for kind in _setting_kinds(family, setting):
             yield Edit(kind, file.path, detail)
     for key, value in settings_removed(file):
-        family = next((name for name, pattern in KEYS if pattern.search(key)), None)
+        family = family_of(key)
         if family in {"timeout", "backoff", "retries", "limit", "ttl", "tls", "auth"}:
             yield Edit(f"{family}_removed", file.path, f"takes away {key} ({value}) in {file.path}")
 
