@@ -127,11 +127,9 @@ def test_odd_text_is_stored(kb: KnowledgeBase) -> None:
     assert kb.search("quorum")[0].id == "odd"
 
 
-def test_it_imports_quickly() -> None:
-    command = "import time; t = time.process_time(); from kb import KnowledgeBase; print(time.process_time() - t)"
+def test_importing_it_loads_no_database_and_no_model() -> None:
+    heavy = ("duckdb", "pandas", "sentence_transformers", "tokenizers", "torch", "lancedb", "pydantic")
+    command = f"import sys; from kb import KnowledgeBase; print([name for name in {heavy} if name in sys.modules])"
     root = Path(__file__).resolve().parents[3]
-    runs = [
-        float(subprocess.run([sys.executable, "-c", command], capture_output=True, check=True, cwd=root).stdout)
-        for _ in range(3)
-    ]
-    assert min(runs) < 0.3
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"

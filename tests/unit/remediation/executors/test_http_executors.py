@@ -18,8 +18,7 @@ from incident_pipeline.models import ActionCall
 from incident_pipeline.remediation.executors.base import Effect, Executor
 from incident_pipeline.remediation.executors.registry import EXECUTORS, executor_named
 
-NOW = datetime.now(UTC)
-OLD = NOW - timedelta(minutes=5)
+OLD = datetime.now(UTC) - timedelta(minutes=5)
 SECRET = "not-a-real-credential-1"  # noqa: S105
 MARK = "INC-1.rollback-1.7"
 
@@ -113,7 +112,7 @@ def test_github_starts_a_workflow_and_finds_its_run_by_the_name_of_the_execution
     assert github.dry_run(what, planned) is None
     assert github.execute(what, planned, MARK).succeeded
     assert json.loads(server.written[0].content) == {"ref": "main", "inputs": {"to": "v1", "mark": MARK}}
-    assert github.verify(what, planned, MARK, NOW).effect is Effect.CANNOT_TELL
+    assert github.verify(what, planned, MARK, datetime.now(UTC)).effect is Effect.CANNOT_TELL
     assert github.verify(what, planned, MARK, OLD).effect is Effect.NOT_HAPPENED
     runs.insert(0, {"id": 8, "display_title": "somebody's"})
     assert github.verify(what, planned, MARK, OLD).effect is Effect.CANNOT_TELL
