@@ -28,9 +28,13 @@ def communication_plan(
         page: the draft for the public page; None: there is no page.
         told_at: when people were last told, from which the next update is counted.
     """
+    return tuple(_steps(incident, settings, page, next_update_due(incident, settings, told_at)))
+
+
+def next_update_due(incident: Incident, settings: RemediationSettings, told_at: datetime) -> datetime | None:
+    """When people next hear of an incident, counted from when they were last told; None once it is over."""
     every: timedelta = getattr(settings.communication.updates, incident.severity.value)
-    due = None if incident.status in _OVER else told_at + every
-    return tuple(_steps(incident, settings, page, due))
+    return None if incident.status in _OVER else told_at + every
 
 
 def _steps(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from incident_pipeline.application import Application
 from incident_pipeline.communication import trouble
 from incident_pipeline.communication.delivery import Delivery
+from incident_pipeline.communication.reminding import remind
 from incident_pipeline.communication.telling import tell
 
 LOG = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ STAND_IN_AFTER = timedelta(seconds=30)
 
 
 class Speaker:
-    """One turn: notice who is silent, queue what is news, send what is due."""
+    """One turn: notice who is silent and what is due, queue what is news, send what is due."""
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Speaker:
         elif self._silent_since is not None:
             inbox.queue(trouble.part_back(settings, self._watches, self._silent_since, now), now)
             self._silent_since = None
+        remind(self._application, now)
 
     def _loop(self) -> None:
         while not self._stop.is_set():

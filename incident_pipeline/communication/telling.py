@@ -83,7 +83,8 @@ def _tell_of(application: Application, incident_id: str, now: datetime) -> bool:
     titles = {action.action_id: action.title for action in known.actions}
     changed = news(Facts.model_validate(before.facts) if before.facts else None, facts, titles)
     drafts = _drafts(application, known, update, changed, before, now)
-    return inbox.tell(incident_id, facts.model_dump(), before.sequence, drafts, now) and bool(changed)
+    said = bool(changed)
+    return inbox.tell(incident_id, facts.model_dump(), before.sequence, drafts, now, said=said) and said
 
 
 def _known(application: Application, incident: Incident, now: datetime) -> tuple[Known, StatusUpdate | None]:

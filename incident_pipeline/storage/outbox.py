@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from incident_pipeline.models import Model, Utc
+from incident_pipeline.models import IncidentStatus, Model, Utc
 from incident_pipeline.storage.database import upsert
-from incident_pipeline.storage.inbox_base import InboxBase, Row, note, stamp
+from incident_pipeline.storage.inbox_base import ENDED, InboxBase, Row, note, stamp
 from incident_pipeline.storage.inbox_schema import counters, events, incidents
 from incident_pipeline.storage.outbox_schema import messages, requests_seen, told
 from kb.redaction import redact, redact_value
@@ -113,7 +113,16 @@ class Outbox(InboxBase):
             row = connection.execute(told.select().filter_by(incident_id=incident_id)).mappings().first()
         return Told(facts=json.loads(row["facts"]), sequence=row["sequence"], at=row["at"]) if row else Told()
 
-    def tell(self, incident_id: str, facts: dict[str, Any], after: int, drafts: Sequence[Draft], now: datetime) -> bool:
+    def tell(
+        self,
+        incident_id: str,
+        facts: dict[str, Any],
+        after: int,
+        drafts: Sequence[Draft],
+        now: datetime,
+        *,
+        said: bool = True,
+    ) -> bool:
         """Queue messages about an incident and remember what they say, in one transaction.
 
         Args:
@@ -122,6 +131,7 @@ class Outbox(InboxBase):
             after: the sequence that `told` gave.
             drafts: the messages.
             now: the time.
+            said: whether there is news in them; else people were last told when they were.
 
         Returns:
             False when another process has told it meanwhile; nothing was queued then.
@@ -134,7 +144,7 @@ class Outbox(InboxBase):
                 "incident_id": incident_id,
                 "facts": json.dumps(facts, ensure_ascii=False),
                 "sequence": after + 1,
-                "at": stamp(now),
+                "at": stamp(now) if said or row is None else row["at"],
             }
             upsert(connection, told, [values], replace=("facts", "sequence", "at"))
             for draft in drafts:
@@ -146,6 +156,25 @@ class Outbox(InboxBase):
         with self._database.write() as connection:
             for draft in drafts:
                 _queue(connection, draft, stamp(now))
+
+    def queue_once(self, drafts: Sequence[Draft], now: datetime) -> None:
+        """Queue messages that were never queued; one of a known key stays as it is, whatever became of it."""
+        with self._database.write() as connection:
+            for draft in drafts:
+                if _by_key(connection, draft.key) is None:
+                    _queue(connection, draft, stamp(now))
+
+    def quiet_incidents(self, since: datetime, until: datetime) -> list[tuple[str, datetime]]:
+        """Incidents that go on, of which people were last told between two moments, and when; nothing that is muted."""
+        at, muted = told.c.at, incidents.c.muted_until
+        goes_on = incidents.c.status.not_in((*ENDED, IncidentStatus.MERGED.value)) & incidents.c.replayed_from.is_(None)
+        query = (
+            sa.select(told.c.incident_id, at)
+            .join(incidents, incidents.c.incident_id == told.c.incident_id)
+            .where(at > stamp(since), at <= stamp(until), goes_on, muted.is_(None) | (muted <= stamp(until)))
+        )
+        with self._database.read() as connection:
+            return [(name, datetime.fromtimestamp(when, UTC)) for name, when in connection.execute(query)]
 
     def take(self, now: datetime, lease: timedelta) -> Message | None:
         """The most urgent message that is due, for one sender until the lease ends; None where nothing is."""
