@@ -24,7 +24,8 @@ class VectorIndex:
 
     def nearness(self, vector: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The cosine of every chunk to a vector, and of every document's nearest chunk (0 where it has none)."""
-        chunks: FloatArray = self._vectors @ vector
+        # not `@`: BLAS would split it among threads, which wait for each other on a busy machine
+        chunks: FloatArray = np.einsum("ij,j->i", self._vectors, vector)
         documents = np.zeros(len(self._chunk_starts) - 1, dtype=np.float32)
         if len(self._documents):
             documents[self._documents] = np.maximum.reduceat(chunks, self._starts)
