@@ -11,7 +11,7 @@ from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.models import ActionType, ObjectChange, ObjectEdit, RemediationAction
 from incident_pipeline.remediation.cluster_changes import changed, diff_of, patch_of
 from incident_pipeline.remediation.plan import plan_remediation
-from tests.unit.diagnosis.kubernetes.objects import Body, alert, cluster, event, evidence_of, pending
+from tests.unit.diagnosis.kubernetes.objects import SPACE, Body, alert, at, cluster, event, evidence_of, pending
 
 Bodies = dict[tuple[str, str], Body]
 
@@ -99,3 +99,36 @@ def test_a_place_that_is_not_there_changes_nothing_else() -> None:
     assert diff_of(body, gone) == ""
     away = ObjectChange(kind="Service", name="a", edits=(ObjectEdit(path=("spec", "selector")),))
     assert patch_of(body, away) == []
+
+
+def test_the_maximum_of_an_autoscaler_and_the_port_of_an_ingress_are_changes_too() -> None:
+    limited = {"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas", "lastTransitionTime": at(-5)}
+    found = cluster()
+    found["HorizontalPodAutoscaler", "cart"] = {
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "cart", "namespace": SPACE},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "cart"}, "maxReplicas": 4},
+        "status": {"currentReplicas": 4, "conditions": [limited]},
+    }
+    action = recommended(found)
+    assert action.type is ActionType.SCALE
+    assert action.title == "Change HorizontalPodAutoscaler cart: spec.maxReplicas from 4 to 6"
+    assert "Replicas are added" in action.expected_effect
+
+    found = cluster()
+    backend = {"service": {"name": "cart", "port": {"number": 9999}}}
+    found["Ingress", "edge"] = {
+        "kind": "Ingress",
+        "metadata": {"name": "edge", "namespace": SPACE},
+        "spec": {"rules": [{"http": {"paths": [{"path": "/", "backend": backend}]}}]},
+    }
+    action = recommended(found)
+    assert action.command is not None
+    words = shlex.split(action.command)
+    assert words[:6] == ["kubectl", "patch", "ingress", "edge", "-n", "shop"]
+    assert json.loads(words[-1])[-1] == {
+        "op": "replace",
+        "path": "/spec/rules/0/http/paths/0/backend/service/port",
+        "value": {"number": 7070},
+    }
+    assert action.verification == "A request through the ingress edge is answered by cart."
