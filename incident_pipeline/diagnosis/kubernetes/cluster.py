@@ -207,7 +207,10 @@ class Cluster:
         if key not in self._matches:
             if service not in self._texts:
                 self._texts[service] = [(line, full_text(line)) for line in self.logs.get(service, ())]
-            self._matches[key] = [line for line, text in self._texts[service] if pattern.search(text)]
+            # a log says the same thing many times over
+            texts = {text for _, text in self._texts[service]}
+            found = {text for text in texts if pattern.search(text)}
+            self._matches[key] = [line for line, text in self._texts[service] if text in found] if found else []
         return self._matches[key]
 
     @cached_property
