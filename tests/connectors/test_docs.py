@@ -12,6 +12,7 @@ import yaml
 from incident_pipeline.configuration.file import load_scenario
 from incident_pipeline.connectors.datadog_alerts import WEBHOOK_TEMPLATE
 from incident_pipeline.connectors.registry import CONNECTORS, UnavailableSource, build_sources
+from incident_pipeline.models import EvidenceKind
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "connectors.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^## ([\w-]+)\n\n```yaml\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
@@ -21,6 +22,17 @@ def test_every_connector_has_its_section_and_its_row() -> None:
     sections = set(re.findall(r"^## ([a-z][\w-]*)$", PAGE, re.MULTILINE))
     rows = set(re.findall(r"^\| `([\w-]+)` \|", PAGE, re.MULTILINE))
     assert sections == rows == set(CONNECTORS)
+
+
+def test_every_section_ends_with_what_it_looks_like_when_it_works() -> None:
+    sections = re.findall(r"^## ([a-z][\w-]*)\n(.*?)(?=^## )", PAGE, re.DOTALL | re.MULTILINE)
+    assert [name for name, text in sections if not text.rstrip().splitlines()[-1].startswith("**It works when**")] == []
+    for name, text in sections:
+        kinds = {kind.value for kind in CONNECTORS[name].kinds}
+        told = set(re.findall(r"`(\w+)`", text.rpartition("**It works when**")[2])) & {
+            kind.value for kind in EvidenceKind
+        }
+        assert told <= kinds, name
 
 
 @pytest.mark.parametrize(("name", "text"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
