@@ -14,7 +14,7 @@ from typing import Any
 
 from incident_pipeline.backtest.incident_page import Place, escaped, first_description, incident_page
 from incident_pipeline.backtest.measure import Outcome, summary
-from incident_pipeline.backtest.scores import Score, reliability
+from incident_pipeline.backtest.scores import Score, calibration_interval, expected_calibration_error, reliability
 from incident_pipeline.config import Scenario
 
 _FIGURES = {
@@ -59,7 +59,7 @@ def report(outcomes: Sequence[Outcome], settings: Scenario) -> str:
         f'<style>{_STYLE}</style><main id="all"><h1>Backtest of the diagnosis</h1>'
         f'<p class="muted">Engine {escaped(made["engine_version"])}, {len(scores)} incidents.</p>'
         f"{_table(named)}{f'<h2>Not scored</h2><ul>{problems}</ul>' if problems else ''}"
-        f"<h2>Is the confidence honest?</h2>{reliability_svg(scores)}"
+        f"<h2>Is the confidence honest?</h2>{_calibration(scores)}{reliability_svg(scores)}"
         f"<h2>Incidents, the most confident mistakes first</h2>{_list(ordered)}</main>{pages}</html>"
     )
 
@@ -96,6 +96,16 @@ def _table(named: Iterable[tuple[str, dict[str, Any]]]) -> str:
         for name, values in ((name, [figures[key] for key in _FIGURES]) for name, figures in named)
     )
     return f"<table><tr><th>data set</th>{head}</tr>{rows}</table>"
+
+
+def _calibration(scores: Sequence[Score]) -> str:
+    error, interval = expected_calibration_error(scores), calibration_interval(scores)
+    if error is None or interval is None:
+        return ""
+    return (
+        f"<p>Expected calibration error {error:.3f}; {interval[0]:.3f} to {interval[1]:.3f} in nine of ten "
+        f"resamples of these {len(scores)} incidents.</p>"
+    )
 
 
 def _cell(value: Any) -> str:

@@ -7,6 +7,7 @@ Does not belong here: running the diagnosis (`measure`), drawing (`report`).
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from incident_pipeline.incident_folder.truth import Truth
 
 BINS = 10
+RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -185,3 +187,14 @@ def expected_calibration_error(scores: Sequence[Score]) -> float | None:
     if not scores:
         return None
     return math.fsum(b.count * abs(b.confidence - b.right) for b in reliability(scores)) / len(scores)
+
+
+def calibration_interval(scores: Sequence[Score]) -> tuple[float, float] | None:
+    """The middle 90 % of the calibration error of as many scores drawn again with replacement (bootstrap, Efron 1979).
+
+    Few scores lie far from the diagonal by chance alone, so the interval reaches above the error itself.
+    """
+    draw = random.Random(1)  # noqa: S311  (the same scores, the same interval)
+    drawn = (expected_calibration_error(draw.choices(scores, k=len(scores))) for _ in range(RESAMPLES if scores else 0))
+    found = sorted(error for error in drawn if error is not None)
+    return (found[len(found) // 20], found[-len(found) // 20]) if found else None

@@ -11,7 +11,14 @@ import pytest
 
 from incident_pipeline.backtest import measure as run
 from incident_pipeline.backtest.report import report
-from incident_pipeline.backtest.scores import Score, expected_calibration_error, figures, reliability, score
+from incident_pipeline.backtest.scores import (
+    Score,
+    calibration_interval,
+    expected_calibration_error,
+    figures,
+    reliability,
+    score,
+)
 from incident_pipeline.config import Scenario
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.incident_folder.truth import Truth
@@ -77,6 +84,17 @@ def test_figures_are_the_textbook_ones() -> None:
     assert found["seconds"] == 2.0
     assert math.isclose(expected_calibration_error(scores) or 0, (0.1 + 0.5 + 0.1) / 3)
     assert sum(b.count for b in reliability(scores)) == 3
+
+
+def test_the_calibration_interval_narrows_with_the_number_of_incidents() -> None:
+    def honest(count: int) -> list[Score]:
+        return [Score(str(n), "d", 1.0, 0.75, n % 4 != 0) for n in range(count)]
+
+    few, many = calibration_interval(honest(12)), calibration_interval(honest(1200))
+    assert few is not None
+    assert many is not None
+    assert 0.0 <= many[0] <= many[1] < 0.05 < few[1]
+    assert calibration_interval([]) is None
 
 
 def folder(root: Path, name: str) -> Path:
