@@ -202,7 +202,8 @@ def test_a_client_s_certificate_opens_what_is_closed_without_it(locked: Secured,
 
 def test_without_the_certificate_nothing_is_answered(locked: Secured, tmp_path: Path) -> None:
     connection = kubeconfig(tmp_path, locked, {}, inline("certificate-authority", locked.certificate))
-    with pytest.raises(SourceError, match=r"ended the TLS connection .* certificate required"):
+    # which of the two comes first, the server's word or the end of its connection, is the network's affair
+    with pytest.raises(SourceError, match=r"ended the TLS connection .* certificate required|broke off GET"):
         ask(connection)
     assert locked.api.asked == []
 
