@@ -16,7 +16,7 @@ from dagster_celery.tasks import create_execute_job_task
 
 from assets.rehearsal import rehearse
 from incident_pipeline.application import Application
-from incident_pipeline.structured_logs import write_json_logs
+from incident_pipeline.operation.structured_logs import write_json_logs
 
 BROKER_VARIABLE = "INCIDENT_PIPELINE_BROKER"
 BROKER = os.environ.get(BROKER_VARIABLE, "redis://127.0.0.1:6379/0")

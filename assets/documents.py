@@ -11,8 +11,8 @@ from assets.incident_asset import incident_asset
 from assets.presentation import overview_facts, timeline_table
 from assets.resources import Responder
 from assets.results import code_versions, markdown, result
-from incident_pipeline.chronicle import done_and_said, verified_by, with_record
-from incident_pipeline.closing import text_of_runbook, those_before, with_edits
+from incident_pipeline.close_out.chronicle import done_and_said, verified_by, with_record
+from incident_pipeline.close_out.closing import text_of_runbook, those_before, with_edits
 from incident_pipeline.communication.status import status_update as write_status_update
 from incident_pipeline.documents.postmortem import write_postmortem
 from incident_pipeline.documents.runbook_update import propose_runbook_update

@@ -9,11 +9,12 @@ from assets.incident_asset import incident_asset
 from assets.presentation import health_facts, runbook_table, similar_table
 from assets.resources import Responder
 from assets.results import code_versions, result
-from incident_pipeline import memory
-from incident_pipeline.chronicle import with_record
+from incident_pipeline.close_out.chronicle import with_record
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
-from incident_pipeline.knowledge_health import look
-from incident_pipeline.knowledge_sources import read_everything
+from incident_pipeline.knowledge import memory
+from incident_pipeline.knowledge.health import look
+from incident_pipeline.knowledge.runbook_suggestions import suggest_runbooks
+from incident_pipeline.knowledge.sources import read_everything
 from incident_pipeline.models import (
     Diagnosis,
     Incident,
@@ -22,7 +23,6 @@ from incident_pipeline.models import (
     SuggestedRunbook,
     Symptoms,
 )
-from incident_pipeline.runbook_suggestions import suggest_runbooks
 
 COMMON: dict[str, Any] = {
     "group_name": "knowledge_base",

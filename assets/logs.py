@@ -9,7 +9,7 @@ import logging
 
 import dagster as dg
 
-from incident_pipeline.structured_logs import json_handler
+from incident_pipeline.operation.structured_logs import json_handler
 
 
 @dg.logger({"log_level": dg.Field(str, is_required=False, default_value="WARNING")})

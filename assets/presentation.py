@@ -13,7 +13,7 @@ from incident_pipeline.documents.escape import code
 from incident_pipeline.documents.escape import markdown as escape_markdown
 from incident_pipeline.documents.propagation_plot import plot_propagation
 from incident_pipeline.documents.timeline_plot import plot_timeline
-from incident_pipeline.knowledge_health import Health
+from incident_pipeline.knowledge.health import Health
 from incident_pipeline.models import (
     Alert,
     Diagnosis,

@@ -8,7 +8,7 @@ from assets.incident_asset import incident_asset
 from assets.presentation import executed_facts, remediation_facts
 from assets.resources import Responder
 from assets.results import result
-from incident_pipeline.closing import text_of_runbook
+from incident_pipeline.close_out.closing import text_of_runbook
 from incident_pipeline.communication.planning import with_communication_plan
 from incident_pipeline.models import Diagnosis, Incident, SuggestedRunbook
 from incident_pipeline.remediation.carrying_out import carry_out

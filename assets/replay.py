@@ -15,7 +15,7 @@ from assets.partitions import incident_partitions
 from incident_pipeline.application import Application
 from incident_pipeline.errors import StoreError
 from incident_pipeline.incident_folder.reading import Folder, load_folder
-from incident_pipeline.knowledge_sources import begin
+from incident_pipeline.knowledge.sources import begin
 from incident_pipeline.models import Alert, AlertStatus, Diagnosis, Materialization, StatusUpdate
 
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}

@@ -19,8 +19,8 @@ from assets.versions import RunVersions
 from incident_pipeline.application import Application
 from incident_pipeline.intake.dispatch import CLAIM_TAG
 from incident_pipeline.models import Diagnosis, Incident
+from incident_pipeline.operation.structured_logs import about
 from incident_pipeline.storage import liveness
-from incident_pipeline.structured_logs import about
 
 
 class Responder(dg.ConfigurableResource):

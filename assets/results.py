@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.resources import Responder
-from incident_pipeline.storage.content import prepare
+from incident_pipeline.storage.incidents.content import prepare
 from kb.redaction import redact
 
 METADATA_LIMIT = 32_000

@@ -28,8 +28,8 @@ from typing import Any
 from assets.launcher import SOCKET_NAME
 from assets.rehearsal import rehearse
 from incident_pipeline.application import Application
+from incident_pipeline.operation.structured_logs import write_json_logs
 from incident_pipeline.storage import liveness
-from incident_pipeline.structured_logs import write_json_logs
 
 LOG = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from incident_pipeline.communication.telling import report_failed_run
 from incident_pipeline.connectors.limits import limited_by
 from incident_pipeline.intake.dispatch import ATTEMPT_TAG, CLAIM_TAG, RUN_CONFIG, run_tags, take_claims
 from incident_pipeline.intake.polling import poll
-from incident_pipeline.knowledge_sources import ledger_state, sources_state
+from incident_pipeline.knowledge.sources import ledger_state, sources_state
 from incident_pipeline.remediation.records import Execution
-from incident_pipeline.storage.claims import Claim
+from incident_pipeline.storage.inbox.claims import Claim
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 EVERY_SECONDS = 5

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from incident_pipeline.models import EnvelopeStatus, Evidence, EvidenceKind, Materialization
-from incident_pipeline.storage.content import Prepared, prepare
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.content import Prepared, prepare
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 Key = tuple[str, str]
 

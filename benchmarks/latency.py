@@ -27,7 +27,7 @@ from incident_pipeline.application import Application
 from incident_pipeline.connectors.dagster_graphql import DagsterWebServer
 from incident_pipeline.connectors.http import post_json
 from incident_pipeline.models import Severity
-from incident_pipeline.storage.claims import Claim
+from incident_pipeline.storage.inbox.claims import Claim
 from tests.e2e.stack import Stack, running, wait_for
 from tests.integration.peers import free_port
 

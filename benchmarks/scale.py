@@ -25,8 +25,8 @@ import sqlalchemy as sa
 from incident_pipeline.config import Alerts
 from incident_pipeline.models import Alert, Severity
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.inbox_rows import alert_row
-from incident_pipeline.storage.inbox_schema import alert_keys, alerts, claims, incidents, runs, tracks
+from incident_pipeline.storage.inbox.rows import alert_row
+from incident_pipeline.storage.inbox.schema import alert_keys, alerts, claims, incidents, runs, tracks
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 A_DAY = 10_000

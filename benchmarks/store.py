@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, LogEntry, MetricSeries, StatusUpdate
-from incident_pipeline.storage import across
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents import across
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 WRITERS = 8
@@ -31,7 +31,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from benchmarks.store import NOW, WRITES, logs
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 store = IncidentStore(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from incident_pipeline.evidence.circuits import Circuits
     from incident_pipeline.models import EvidenceKind, Service
     from incident_pipeline.storage.inbox import Inbox
-    from incident_pipeline.storage.incident_store import IncidentStore
+    from incident_pipeline.storage.incidents.store import IncidentStore
     from incident_pipeline.storage.rate_store import RateStore
     from kb import KnowledgeBase
 
@@ -107,7 +107,7 @@ class Application:
     @cached_property
     def store(self) -> IncidentStore:
         """Every version of every asset."""
-        from incident_pipeline.storage.incident_store import IncidentStore
+        from incident_pipeline.storage.incidents.store import IncidentStore
 
         return IncidentStore(self.data_dir / "incidents")
 

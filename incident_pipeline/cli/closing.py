@@ -66,7 +66,7 @@ def postmortem(
 
 
 def _take(incident_id: str, path: Path, who: str) -> None:
-    from incident_pipeline.closing import take_edits
+    from incident_pipeline.close_out.closing import take_edits
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def action_items(
       incident-pipeline action-items INC-20261123-143500-payments-4f2a --done "Update runbook"
       incident-pipeline action-items INC-20261123-143500-payments-4f2a --issues github
     """
-    from incident_pipeline.closing import item_done, open_items
+    from incident_pipeline.close_out.closing import item_done, open_items
     from incident_pipeline.documents.issues import issue_drafts
 
     application, found = context.application(), _written(incident_id)

@@ -93,7 +93,7 @@ def _line(answer: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _own(application: Application, now: datetime) -> list[dict[str, Any]]:
-    from incident_pipeline.self_check import check
+    from incident_pipeline.operation.self_check import check
 
     return [
         {

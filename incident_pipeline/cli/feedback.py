@@ -13,7 +13,7 @@ from incident_pipeline.cli import context, output
 from incident_pipeline.cli.incidents import AsJson, By, IncidentId, _now, _who
 from incident_pipeline.errors import InputError, NotFoundError
 from incident_pipeline.models import Category
-from incident_pipeline.storage.ledger import Entry
+from incident_pipeline.storage.inbox.ledger import Entry
 
 app = typer.Typer(no_args_is_help=True, help="Say which suggestions helped; list, correct and clear what was said.")
 
@@ -55,7 +55,7 @@ def add(
     Example:
       incident-pipeline kb feedback add starter/redis-down --useful --for "redis does not answer"
     """
-    from incident_pipeline.feedback import question_of
+    from incident_pipeline.knowledge.feedback import question_of
 
     application = context.application()
     if application.knowledge_base.get(document) is None:
@@ -124,7 +124,7 @@ def clear(
 
 
 def _let_the_memory_know() -> None:
-    from incident_pipeline.knowledge_sources import hear
+    from incident_pipeline.knowledge.sources import hear
 
     hear(context.application())
 

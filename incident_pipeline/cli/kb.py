@@ -176,7 +176,7 @@ def _signature(incident: str, known: dict[str, IncidentSignature]) -> IncidentSi
     """The signature that the memory has, else the one that the stored evidence makes."""
     if incident in known:
         return known[incident]
-    from incident_pipeline import memory
+    from incident_pipeline.knowledge import memory
     from incident_pipeline.models import EvidenceKind
 
     store = context.application().store

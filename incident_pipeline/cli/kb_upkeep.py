@@ -1,6 +1,6 @@
 """`kb index`, `evaluate` and `stats`: the knowledge base is filled, measured and described.
 
-Belongs here: upkeep on the command line. Does not belong here: what the memory is fed with (`knowledge_sources.py`).
+Belongs here: upkeep on the command line. Does not belong here: what the memory is fed with (`knowledge/sources.py`).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def index(
     Example:
       incident-pipeline kb index docs/runbooks postmortems.jsonl
     """
-    from incident_pipeline import knowledge_sources
+    from incident_pipeline.knowledge import sources
 
     application = context.application()
     with said(), output.progress("reading") as advance:
         shown = _Shown(advance)
         knowledge_base = _writable(application)
         if paths:
-            fed = knowledge_sources.feed(knowledge_base, paths, starter=False, progress=shown)
+            fed = sources.feed(knowledge_base, paths, starter=False, progress=shown)
         else:
-            fed = knowledge_sources.read_everything(application, shown)
+            fed = sources.read_everything(application, shown)
     added = fed.added
     for skipped in fed.skipped[:SKIPPED_SHOWN]:
         output.note(output.safe(f"skipped {skipped.path}: {skipped.reason}"))

@@ -101,7 +101,7 @@ def _forget_history(application: Application, now: datetime) -> tuple[int, int]:
         return 0, 0
     from assets.history import forget_partitions, forget_runs
     from assets.instance import open_instance
-    from incident_pipeline.storage.archive import archived_ids
+    from incident_pipeline.storage.incidents.archive import archived_ids
     from incident_pipeline.storage.prune import without_file
 
     directory = application.store.directory

@@ -120,7 +120,7 @@ def sql(
     Example:
       incident-pipeline sql "SELECT incident_id, count(*) AS lines FROM logs WHERE level = 'error' GROUP BY ALL"
     """
-    from incident_pipeline.storage import across
+    from incident_pipeline.storage.incidents import across
 
     wanted = limit if limit is not None or as_json else stored_text.ROWS_SHOWN
     answer = across.query(context.application().store.directory, query, limit=wanted)

@@ -32,7 +32,7 @@ from incident_pipeline.models import (
 )
 
 if TYPE_CHECKING:
-    from incident_pipeline.storage.version_diff import FieldChange, VersionDiff
+    from incident_pipeline.storage.incidents.version_diff import FieldChange, VersionDiff
 
 SHOWN = ("incident", "diagnosis", "remediation", "suggested_runbooks", "similar_incidents", "status_update")
 ROWS_SHOWN = 100

@@ -26,8 +26,8 @@ def up(
     """
     from assets.instance import prepare_storage
     from assets.launcher import runner_answers
-    from incident_pipeline.knowledge_sources import begin
-    from incident_pipeline.supervision import Ports, supervise
+    from incident_pipeline.knowledge.sources import begin
+    from incident_pipeline.operation.supervision import Ports, supervise
 
     application = context.application()
     receiver = application.scenario.receiver

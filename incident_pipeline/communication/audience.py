@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from incident_pipeline.config import RemediationSettings
-from incident_pipeline.storage.outbox import Draft
+from incident_pipeline.storage.inbox.outbox import Draft
 
 
 def team_channel(settings: RemediationSettings) -> str | None:

@@ -22,7 +22,7 @@ from incident_pipeline.connectors.slack_interactions import Interaction
 from incident_pipeline.documents.escape import clean
 from incident_pipeline.documents.wording import count
 from incident_pipeline.errors import InputError, PolicyError
-from incident_pipeline.feedback import confirm_likeliest, judge_suggestion
+from incident_pipeline.knowledge.feedback import confirm_likeliest, judge_suggestion
 from incident_pipeline.remediation.approvals import Choice, decide, person_with_slack
 
 _OPINIONS = frozenset({CAUSE, HELPED, NO_HELP})

@@ -16,7 +16,7 @@ from incident_pipeline.communication.media import Medium, Reference, build_mediu
 from incident_pipeline.config import Scenario
 from incident_pipeline.connectors.answers import RateLimitedError
 from incident_pipeline.errors import ConfigurationError, InputError, PermanentSourceError, TransientSourceError
-from incident_pipeline.storage.outbox import Message, Outbox
+from incident_pipeline.storage.inbox.outbox import Message, Outbox
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from email.utils import format_datetime, parseaddr
 from incident_pipeline.communication.rich_text import readable
 from incident_pipeline.documents.escape import clean
 from incident_pipeline.documents.html import html
-from incident_pipeline.storage.outbox import Message
+from incident_pipeline.storage.inbox.outbox import Message
 
 
 def notice_mail(message: Message, sender: str, addresses: Sequence[str]) -> EmailMessage:

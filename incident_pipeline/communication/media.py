@@ -19,7 +19,7 @@ from incident_pipeline.connectors.message_webhook import MessageWebhook
 from incident_pipeline.connectors.slack import Posted, Slack, SlackRefusedError
 from incident_pipeline.connectors.smtp import Smtp
 from incident_pipeline.errors import ConfigurationError
-from incident_pipeline.storage.outbox import Message
+from incident_pipeline.storage.inbox.outbox import Message
 
 Reference = dict[str, str]
 _GONE = frozenset({"message_not_found", "cant_update_message"})

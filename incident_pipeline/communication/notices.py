@@ -18,7 +18,7 @@ from incident_pipeline.config import Communication, RemediationSettings, Stakeho
 from incident_pipeline.documents.escape import clean
 from incident_pipeline.hours import end_of_span
 from incident_pipeline.models import Incident
-from incident_pipeline.storage.outbox import Draft
+from incident_pipeline.storage.inbox.outbox import Draft
 
 CONCERNS_STAKEHOLDERS = frozenset({"new", "status", "severity"})
 

@@ -20,7 +20,7 @@ from incident_pipeline.documents.escape import clean, code, markdown
 from incident_pipeline.documents.render import render
 from incident_pipeline.documents.summary import began_at
 from incident_pipeline.documents.wording import listed, percent
-from incident_pipeline.feedback import cause_hash
+from incident_pipeline.knowledge.feedback import cause_hash
 from incident_pipeline.models import (
     ActionState,
     Diagnosis,

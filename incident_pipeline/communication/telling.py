@@ -28,9 +28,9 @@ from incident_pipeline.errors import IncidentPipelineError, NotFoundError
 from incident_pipeline.models import Diagnosis, Incident, Remediation, RemediationAction, StatusUpdate, Symptoms
 from incident_pipeline.remediation.records import Execution, Verification, action_hash
 from incident_pipeline.remediation.states import with_states
-from incident_pipeline.storage.inbox_base import SYSTEM
-from incident_pipeline.storage.inbox_records import Event
-from incident_pipeline.storage.outbox import Draft, Told
+from incident_pipeline.storage.inbox.base import SYSTEM
+from incident_pipeline.storage.inbox.outbox import Draft, Told
+from incident_pipeline.storage.inbox.records import Event
 
 LOG = logging.getLogger(__name__)
 

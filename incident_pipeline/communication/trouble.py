@@ -13,7 +13,7 @@ from incident_pipeline.config import RemediationSettings
 from incident_pipeline.documents.escape import markdown
 from incident_pipeline.documents.wording import humanise
 from incident_pipeline.models import Incident
-from incident_pipeline.storage.outbox import Draft
+from incident_pipeline.storage.inbox.outbox import Draft
 
 SILENCE = timedelta(seconds=60)
 """The daemon's sensors speak every 5 s, a loaded machine's every 20 s; the receiver speaks every 10 s."""

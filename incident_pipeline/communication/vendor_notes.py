@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from incident_pipeline.communication.rich_text import readable
 from incident_pipeline.config import RemediationSettings
 from incident_pipeline.models import Incident
-from incident_pipeline.storage.outbox import Draft, Message
+from incident_pipeline.storage.inbox.outbox import Draft, Message
 
 MOST_ALERTS = 5
 """Notes of one update at one vendor: a storm of alerts is not answered by a storm of notes."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from incident_pipeline.errors import PermanentSourceError, SourceError, TransientSourceError
-from incident_pipeline.storage.claims import Claim
+from incident_pipeline.storage.inbox.claims import Claim
 
 LOCATION = "incident_pipeline"
 REPOSITORY = "__repository__"

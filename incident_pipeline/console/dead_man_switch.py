@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from incident_pipeline.errors import IncidentPipelineError
-from incident_pipeline.storage.inbox_records import InboxState
+from incident_pipeline.storage.inbox.records import InboxState
 
 LOG = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@
     POST /kb/confirm                 the cause of an incident
 
 Belongs here: these forms, and what is taken of them; all text is escaped. Who speaks is whoever is logged in
-(`sessions.py`). Does not belong here: what a statement means (`incident_pipeline/feedback.py`).
+(`sessions.py`). Does not belong here: what a statement means (`incident_pipeline/knowledge/feedback.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from incident_pipeline.console.admission import Refused
 from incident_pipeline.console.html_page import answered, html_page, shown
 from incident_pipeline.console.sessions import PATH, Session, Sessions, form_of, secret_field
 from incident_pipeline.documents.escape import clean
-from incident_pipeline.feedback import judge_document, judge_suggestion, suggested
+from incident_pipeline.knowledge.feedback import judge_document, judge_suggestion, suggested
 from incident_pipeline.models import Category
 
 _FEEDBACK, _CONFIRM = "/kb/feedback", "/kb/confirm"

@@ -11,8 +11,8 @@ from datetime import datetime
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.release import release
 from incident_pipeline.storage.disk import DiskState
-from incident_pipeline.storage.inbox_records import InboxState
-from incident_pipeline.storage.measures import Histogram
+from incident_pipeline.storage.inbox.measures import Histogram
+from incident_pipeline.storage.inbox.records import InboxState
 
 PREFIX = "incident_pipeline"
 CLAIM_STATES = ("claimed", "launched", "running", "succeeded", "failed", "lost", "put_back", "superseded")

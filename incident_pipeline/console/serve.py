@@ -25,8 +25,8 @@ from incident_pipeline.console.sessions import Sessions
 from incident_pipeline.console.slack_clicks import Clicks
 from incident_pipeline.console.slack_listening import SlackListening
 from incident_pipeline.intake.dispatch import RUN_CONFIG, Dispatcher, run_tags
-from incident_pipeline.storage.claims import Claim
-from incident_pipeline.structured_logs import write_json_logs
+from incident_pipeline.operation.structured_logs import write_json_logs
+from incident_pipeline.storage.inbox.claims import Claim
 
 PING_TIMEOUT = timedelta(seconds=10)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

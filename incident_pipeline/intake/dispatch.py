@@ -14,7 +14,7 @@ from typing import Any
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import IncidentPipelineError
-from incident_pipeline.storage.claims import Claim
+from incident_pipeline.storage.inbox.claims import Claim
 
 LOG = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from incident_pipeline.models import ActionState, RemediationAction
 from incident_pipeline.remediation.policy import Mode, Verdict, judge
 from incident_pipeline.remediation.records import Choice, Execution, action_hash
 from incident_pipeline.remediation.states import standing_approvals, undoings, with_states
-from incident_pipeline.storage.approvals import Terms
+from incident_pipeline.storage.inbox.approvals import Terms
 
 __all__ = ["Choice", "Decided", "action_hash", "decide", "permit_automatic", "person_with_slack", "proposed"]
 

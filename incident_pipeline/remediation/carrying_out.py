@@ -33,7 +33,7 @@ from incident_pipeline.remediation.records import (
 )
 from incident_pipeline.remediation.resolving import described
 from incident_pipeline.remediation.verification import verify_effect
-from incident_pipeline.storage.executions import Rehearsal
+from incident_pipeline.storage.inbox.executions import Rehearsal
 from kb.redaction import redact
 
 LOG = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from contextlib import closing
 from pathlib import Path
 
 from incident_pipeline.errors import InputError, StoreError
-from incident_pipeline.storage.archive import FOLDER as ARCHIVE
 from incident_pipeline.storage.housekeeping_lock import housekeeping
-from incident_pipeline.storage.incident_file import SUFFIX, locked
+from incident_pipeline.storage.incidents.archive import FOLDER as ARCHIVE
+from incident_pipeline.storage.incidents.file import SUFFIX, locked
 
 INCIDENTS = "incidents"
 INBOX = "inbox.sqlite"

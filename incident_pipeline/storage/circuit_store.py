@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from incident_pipeline.errors import StoreError
 from incident_pipeline.evidence.circuits import Circuit
 from incident_pipeline.storage.database import Database, upsert
-from incident_pipeline.storage.measures import count_source_errors
+from incident_pipeline.storage.inbox.measures import count_source_errors
 
 LOG = logging.getLogger(__name__)
 LONGEST_REASON = 500

@@ -1,7 +1,7 @@
 """What is kept for how long: incidents are archived when they are old, and forgotten when they are older.
 
 Belongs here: which incidents, and in which order their stores let go of them. Does not belong here: how a file becomes
-part of the archive (`archive.py`), Dagster's history (`assets/history.py`).
+part of the archive (`incidents/archive.py`), Dagster's history (`assets/history.py`).
 
 The files go before the inbox's rows: a process that dies in between leaves incidents that the next `prune` finds again.
 """
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from incident_pipeline.config import Scenario
 from incident_pipeline.models import Severity
-from incident_pipeline.storage.archive import archive
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.incident_file import SUFFIX
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.archive import archive
+from incident_pipeline.storage.incidents.file import SUFFIX
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from incident_pipeline.application import Application
 from incident_pipeline.models import ActionCall, Alert, Remediation
 from incident_pipeline.remediation.approvals import Choice, decide, proposed
 from incident_pipeline.remediation.records import ExecutedAction, Verification
-from incident_pipeline.storage.action_schema import executions
+from incident_pipeline.storage.inbox.action_schema import executions
 from tests.cluster import Cluster, running_cluster
 from tests.integration.peers import program
 from tests.unit.remediation.place import an_action

@@ -10,7 +10,7 @@ import pytest
 from assets.versions import RunVersions
 from incident_pipeline.errors import NotFoundError
 from incident_pipeline.models import Deployment, Envelope, EvidenceKind, Gathered, Timeline, TimelineEntry
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 ID = "INC-1"

@@ -18,7 +18,7 @@ from incident_pipeline.errors import ConfigurationError, SourceError
 from incident_pipeline.evidence.envelopes import gathered
 from incident_pipeline.evidence.gather import question_for
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind, Service
-from incident_pipeline.storage.rows import to_rows
+from incident_pipeline.storage.incidents.rows import to_rows
 from tests.connectors.kubernetes_api import Api, Object, rules_of
 from tests.connectors.questions import AROUND, fetch, incident, question, settings_for
 

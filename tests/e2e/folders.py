@@ -16,8 +16,8 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from incident_pipeline.models import EvidenceKind, Materialization
-from incident_pipeline.storage.incident_file import incident_path
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.file import incident_path
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.unit.specified_update import SPECIFIED
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

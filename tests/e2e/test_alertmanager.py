@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from incident_pipeline.models import EnvelopeStatus
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.e2e.stack import running, wait_for
 from tests.integration.peers import free_port, start_alertmanager, start_prometheus
 from tests.integration.scraped_app import TOKEN, App

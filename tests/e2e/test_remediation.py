@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from incident_pipeline.remediation.records import Execution
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.cluster import Cluster, running_cluster
 from tests.e2e.stack import Stack, kill, running, wait_for
 from tests.integration.peers import program, start_prometheus

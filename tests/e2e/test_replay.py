@@ -32,7 +32,7 @@ from incident_pipeline.errors import InputError
 from incident_pipeline.incident_folder.reading import Folder, load_folder
 from incident_pipeline.models import Diagnosis, EnvelopeStatus
 from incident_pipeline.remediation.plan import plan_remediation
-from incident_pipeline.storage.tables import ASSETS
+from incident_pipeline.storage.incidents.tables import ASSETS
 from tests.conftest import SEED_VARIABLE, sample
 from tests.e2e import folders
 from tests.e2e.folders import ALERTS, DAMAGES, EXAMPLE, EXAMPLES, FILES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.e2e.stack import running, wait_for
 
 ONE_DIAGNOSIS = "scenario:\n  diagnosis:\n    updates: [0s]\n"

@@ -20,7 +20,7 @@ from incident_pipeline.console.receiver import create_receiver
 from incident_pipeline.errors import StoreError
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, LogEntry
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 ROOM = 200_000

@@ -10,9 +10,9 @@ import pytest
 
 from incident_pipeline.config import Alerts
 from incident_pipeline.errors import StoreError
-from incident_pipeline.storage.action_schema import action_decisions, freezes
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.outbox import Draft
+from incident_pipeline.storage.inbox.action_schema import action_decisions, freezes
+from incident_pipeline.storage.inbox.outbox import Draft
 from tests.integration.postgres import postgres
 from tests.storms import make_storm
 from tests.unit.intake.builders import NOW, alert, at, catalogue, resolved

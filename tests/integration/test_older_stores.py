@@ -12,11 +12,11 @@ import pytest
 from incident_pipeline.config import Scenario
 from incident_pipeline.models import StatusUpdate
 from incident_pipeline.storage.backup import restore
-from incident_pipeline.storage.content import prepare
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.content import prepare
+from incident_pipeline.storage.incidents.store import IncidentStore
+from incident_pipeline.storage.incidents.tables import ASSETS
 from incident_pipeline.storage.prune import prune
-from incident_pipeline.storage.tables import ASSETS
 from tests.unit.cli.runner import ROOT, call
 from tests.unit.intake.builders import alert
 

@@ -15,8 +15,8 @@ import yaml
 
 from incident_pipeline.console.metrics import render
 from incident_pipeline.storage.disk import disk_state
-from incident_pipeline.storage.inbox_records import InboxState
-from incident_pipeline.storage.measures import Histogram
+from incident_pipeline.storage.inbox.measures import Histogram
+from incident_pipeline.storage.inbox.records import InboxState
 from tests.unit.cli.runner import ROOT
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)

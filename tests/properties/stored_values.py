@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, MetricSeries
-from incident_pipeline.storage.tables import ASSETS, AssetTable
+from incident_pipeline.storage.incidents.tables import ASSETS, AssetTable
 from kb.redaction import redact, redact_value
 
 words = st.text("abcXYZ 09éß😀\u2028\n\t'\"\\/{}[]<>$%;.-_#*`", max_size=20).filter(lambda text: redact(text) == text)

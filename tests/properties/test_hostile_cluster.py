@@ -20,7 +20,7 @@ from incident_pipeline.evidence.rollouts import rollouts
 from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.models import Evidence, EvidenceKind, Window
 from incident_pipeline.remediation.plan import plan_remediation
-from incident_pipeline.storage.rows import from_rows, to_rows
+from incident_pipeline.storage.incidents.rows import from_rows, to_rows
 from tests.unit.diagnosis.kubernetes.objects import NOW, alert, at, cluster, event, evidence_of, line, unready
 
 INCIDENT = incident_from((alert(),))

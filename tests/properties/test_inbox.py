@@ -19,7 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from incident_pipeline.errors import InputError
 from incident_pipeline.storage.inbox import Claim, Inbox
-from incident_pipeline.storage.inbox_schema import LIVE_CLAIM_STATES, alert_keys, alerts, claims, incidents, tracks
+from incident_pipeline.storage.inbox.schema import LIVE_CLAIM_STATES, alert_keys, alerts, claims, incidents, tracks
 from tests.unit.intake.builders import NOW, SETTINGS, alert, catalogue
 
 SERVICES = catalogue(checkout="payments", frontend="checkout,search")

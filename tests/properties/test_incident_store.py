@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from incident_pipeline.models import Deployment, Envelope, EnvelopeStatus, EvidenceKind, Gathered
-from incident_pipeline.storage.content import prepare
-from incident_pipeline.storage.incident_store import IncidentStore
-from incident_pipeline.storage.tables import ASSETS
+from incident_pipeline.storage.incidents.content import prepare
+from incident_pipeline.storage.incidents.store import IncidentStore
+from incident_pipeline.storage.incidents.tables import ASSETS
 from tests.properties.stored_values import of_asset
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from incident_pipeline.chronicle import done_and_said, with_record
-from incident_pipeline.closing import item_done, open_items, take_edits, those_before, with_edits
+from incident_pipeline.close_out.chronicle import done_and_said, with_record
+from incident_pipeline.close_out.closing import item_done, open_items, take_edits, those_before, with_edits
 from incident_pipeline.config import Scenario
 from incident_pipeline.documents.edits import keep_edits
 from incident_pipeline.documents.html import html, page

@@ -9,7 +9,7 @@ import pytest
 
 from incident_pipeline.console.dead_man_switch import DeadManSwitch, trouble
 from incident_pipeline.errors import StoreError
-from incident_pipeline.storage.inbox_records import InboxState
+from incident_pipeline.storage.inbox.records import InboxState
 from tests.unit.intake.builders import NOW
 
 

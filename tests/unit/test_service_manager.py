@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_pipeline.service_manager import READY, VARIABLE, tell
+from incident_pipeline.operation.service_manager import READY, VARIABLE, tell
 
 
 @pytest.mark.parametrize("abstract", [False, True])

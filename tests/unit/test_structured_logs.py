@@ -10,7 +10,7 @@ import sys
 from contextlib import redirect_stderr
 from typing import Any
 
-from incident_pipeline.structured_logs import JsonLines, about, json_handler
+from incident_pipeline.operation.structured_logs import JsonLines, about, json_handler
 from tests.unit.cli.runner import ROOT
 
 
@@ -34,7 +34,8 @@ def test_what_is_about_an_incident_says_which() -> None:
 
 def test_a_process_writes_ours_from_info_on_and_warnings_of_others() -> None:
     program = (
-        "import logging; from incident_pipeline.structured_logs import write_json_logs; write_json_logs('runner');"
+        "import logging; from incident_pipeline.operation.structured_logs import write_json_logs\n"
+        "write_json_logs('runner');"
         "[logging.getLogger(n).info(n) for n in ('assets.runner', 'other')]; logging.getLogger('other').warning('bad')"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)

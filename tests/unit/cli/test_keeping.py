@@ -11,7 +11,7 @@ import pytest
 
 from incident_pipeline.models import StatusUpdate
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.unit.cli.runner import call
 from tests.unit.intake.builders import alert
 

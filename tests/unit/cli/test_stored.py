@@ -33,7 +33,7 @@ from incident_pipeline.models import (
     Timeline,
     TimelineEntry,
 )
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.unit.cli.runner import call
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from incident_pipeline.errors import NotFoundError
-from incident_pipeline.storage.claim_choice import REPEATED_PER_MINUTE
-from incident_pipeline.storage.claims import MAX_FAILURES, MAX_LOSSES
+from incident_pipeline.storage.inbox.claim_choice import REPEATED_PER_MINUTE
+from incident_pipeline.storage.inbox.claims import MAX_FAILURES, MAX_LOSSES
 from tests.unit.intake.builders import LEASE, SETTINGS, Intake, alert, at, resolved
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from incident_pipeline.errors import StoreError
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.inbox_schema import migrations
+from incident_pipeline.storage.inbox.schema import migrations
 from tests.unit.intake.builders import NOW, alert
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from incident_pipeline.knowledge_coverage import Stale, coverage
+from incident_pipeline.knowledge.coverage import Stale, coverage
 from incident_pipeline.models import Service
 from kb import Document
 

@@ -10,7 +10,7 @@ import pytest
 
 from incident_pipeline.models import Category, KnowledgeBaseEntry
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 from kb import Document, IncidentSignature, KnowledgeBase
 from tests.unit.cli.runner import call
 from tests.unit.intake.builders import NOW, alert

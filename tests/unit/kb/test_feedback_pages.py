@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from incident_pipeline.application import Application
 from incident_pipeline.console import approval_pages, feedback_pages, kb_pages
 from incident_pipeline.console.sessions import Sessions
-from incident_pipeline.knowledge_sources import hear, ledger_state
+from incident_pipeline.knowledge.sources import hear, ledger_state
 from incident_pipeline.models import Category, SuggestedRunbook
 from kb import Document
 from tests.unit import scenes

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from assets.presentation import health_facts
 from incident_pipeline.application import Application
-from incident_pipeline.knowledge_health import look
-from incident_pipeline.knowledge_sources import read_everything
+from incident_pipeline.knowledge.health import look
+from incident_pipeline.knowledge.sources import read_everything
 from tests.unit.intake.builders import NOW, alert
 
 

@@ -16,7 +16,7 @@ from incident_pipeline.remediation.approvals import Choice, decide, proposed
 from incident_pipeline.remediation.carrying_out import carry_out, rehearse
 from incident_pipeline.remediation.executors.base import Outcome
 from incident_pipeline.remediation.records import ExecutedAction, Verification
-from incident_pipeline.storage.inbox_schema import incidents
+from incident_pipeline.storage.inbox.schema import incidents
 from tests.unit.remediation.place import NOW, Killed, Place, Target, an_action
 
 AFTER_THE_LEASE = timedelta(minutes=5)

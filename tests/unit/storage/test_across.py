@@ -10,8 +10,8 @@ import pytest
 
 from incident_pipeline.errors import ConfigurationError, StoreError
 from incident_pipeline.models import Deployment, Envelope, EvidenceKind, Gathered, LogEntry
-from incident_pipeline.storage.across import frame, query
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.across import frame, query
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from incident_pipeline.errors import StoreError
-from incident_pipeline.storage.action_schema import action_decisions, freezes
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.inbox_schema import incidents
+from incident_pipeline.storage.inbox.action_schema import action_decisions, freezes
+from incident_pipeline.storage.inbox.schema import incidents
 from tests.unit.remediation.place import NOW, Place, an_action
 
 

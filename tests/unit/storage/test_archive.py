@@ -10,9 +10,9 @@ import pytest
 
 from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, LogEntry, StatusUpdate
-from incident_pipeline.storage.across import query
-from incident_pipeline.storage.archive import archive, archived_ids, forget
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.across import query
+from incident_pipeline.storage.incidents.archive import archive, archived_ids, forget
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 QUERIES = (

@@ -13,9 +13,9 @@ import pytest
 
 from incident_pipeline.errors import InputError, StoreError
 from incident_pipeline.models import StatusUpdate
-from incident_pipeline.storage.archive import archive
 from incident_pipeline.storage.backup import backup, restore
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.archive import archive
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 

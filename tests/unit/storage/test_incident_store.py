@@ -26,7 +26,7 @@ from incident_pipeline.models import (
     Timeline,
     TimelineEntry,
 )
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 ID = "INC-20261123-143500-payments-4f2a"

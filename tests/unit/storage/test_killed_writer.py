@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, LogEntry
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,7 +24,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.unit.storage.test_killed_writer import NOW, content
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.store import IncidentStore
 store, start = IncidentStore(Path(sys.argv[1])), int(sys.argv[2])
 print("ready", flush=True)
 for number in range(start, start + 1000):

@@ -12,11 +12,11 @@ import pytest
 from incident_pipeline.config import Scenario
 from incident_pipeline.errors import NotFoundError, StoreError
 from incident_pipeline.models import Severity, StatusUpdate
-from incident_pipeline.storage.archive import archived_ids
 from incident_pipeline.storage.housekeeping_lock import housekeeping
 from incident_pipeline.storage.inbox import Inbox
-from incident_pipeline.storage.inbox_schema import metadata
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.inbox.schema import metadata
+from incident_pipeline.storage.incidents.archive import archived_ids
+from incident_pipeline.storage.incidents.store import IncidentStore
 from incident_pipeline.storage.prune import Pruned, prune
 from tests.unit.intake.builders import NOW, Intake, alert, resolved
 

@@ -12,9 +12,9 @@ import pytest
 
 from incident_pipeline.errors import StoreError
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, LogEntry
-from incident_pipeline.storage import migrations
-from incident_pipeline.storage.incident_store import IncidentStore
-from incident_pipeline.storage.tables import ASSETS, EMPTY_VALUES, RECORD_COLUMNS, AssetTable
+from incident_pipeline.storage.incidents import migrations
+from incident_pipeline.storage.incidents.store import IncidentStore
+from incident_pipeline.storage.incidents.tables import ASSETS, EMPTY_VALUES, RECORD_COLUMNS, AssetTable
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
 LOGS: Gathered[LogEntry] = Gathered(

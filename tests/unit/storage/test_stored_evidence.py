@@ -13,8 +13,8 @@ from incident_pipeline.diagnosis.engine import diagnose
 from incident_pipeline.incident_folder.reading import load_folder
 from incident_pipeline.incident_folder.writing import write_folder
 from incident_pipeline.models import Evidence, EvidenceKind, Incident
-from incident_pipeline.storage.content import prepare
-from incident_pipeline.storage.incident_store import IncidentStore
+from incident_pipeline.storage.incidents.content import prepare
+from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.conftest import sample
 from tests.shared_data import shared_path
 

@@ -1,0 +1,1 @@
+"""The incident store: one DuckDB file for each incident, with every version of every asset."""
