@@ -18,18 +18,22 @@ help:
 
 install: .venv/installed
 
+# modules are compiled when they are first imported: most of what is installed here never is
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
+
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Installing into .venv (the first time takes a few minutes) ..."
 	@test -d .venv || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(INSTALL) .
 	@touch $@
 	@echo "Installed: $(RUN)"
 
-.venv/installed-for-tests: .venv/installed
-	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
-	@sh tests/system_packages.sh
-	@touch $@
+# the peers that tests talk to come from elsewhere, so they are fetched in the meantime
+.venv/installed-for-tests: pyproject.toml constraints.txt
+	@echo "Installing into .venv, with what the tests need (the first time takes a few minutes) ..."
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@PYTHON="$(PYTHON)" sh tests/system_packages.sh & $(INSTALL) '.[test]' && wait $$!
+	@touch .venv/installed $@
 
 demo: install
 	@$(RUN) replay examples/payments-bad-deploy
@@ -51,10 +55,11 @@ lint: .venv/installed-for-tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# what runs alone first, on all cores; what starts real processes after it, one at a time
+# what runs in one process first, on all cores; what starts the whole responder after it, one at a time
 test: lint
-	$(BIN)/python -m pytest tests/assets tests/connectors tests/properties tests/unit -n auto --cov --cov-report=
-	$(BIN)/python -m pytest tests/integration tests/e2e --cov --cov-append --cov-report=term:skip-covered
+	$(BIN)/python -m pytest tests/assets tests/connectors tests/integration tests/properties tests/unit -n auto \
+		--dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest tests/e2e
 
 test-all: lint
 	$(BIN)/python -m pytest --whole --timeout 1800

@@ -18,7 +18,7 @@ install() {
 
 moto() {
     rm -rf .tools/moto
-    .venv/bin/python -m venv .tools/moto &&
+    "${PYTHON:-python3}" -m venv .tools/moto &&
         .tools/moto/bin/python -m pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
 }
 

@@ -34,8 +34,8 @@ from incident_pipeline.models import Diagnosis, EnvelopeStatus
 from incident_pipeline.remediation.plan import plan_remediation
 from incident_pipeline.storage.incidents.tables import ASSETS
 from tests.conftest import SEED_VARIABLE, sample
-from tests.e2e import folders
-from tests.e2e.folders import ALERTS, DAMAGES, EXAMPLE, EXAMPLES, FILES
+from tests.integration import folders
+from tests.integration.folders import ALERTS, DAMAGES, EXAMPLE, EXAMPLES, FILES
 from tests.shared_data import shared_path
 from tests.unit.cli.runner import call
 
