@@ -9,7 +9,6 @@ install. Options: `label` (service_name), the stream label that names the servic
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from incident_pipeline.connectors.base import Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient, bearer
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
-from incident_pipeline.connectors.paging import Collected, mapped, together, unique
+from incident_pipeline.connectors.paging import Collected, mapped, together, unique, with_remarks
 from incident_pipeline.connectors.promql import quote
 from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
 from incident_pipeline.errors import SourceError
@@ -54,7 +53,7 @@ class Loki:
             SourceError: no query was answered.
         """
         deadline = Deadline(question.seconds)
-        found, said = await asyncio.gather(
+        found, said = await with_remarks(
             together({part.name: self._query(part, question, deadline) for part in log_plan(question)}),
             self._count(question, deadline),
         )
@@ -69,7 +68,7 @@ class Loki:
         query = f"sum(count_over_time({self._logql(question, complaints=True)} [{seconds}s]))"
         params = {"query": query, "time": int(question.window.end.timestamp() * 1e6) * 1000}
         try:
-            answer = await self._client.get(COUNT_PATH, params, deadline=deadline)
+            answer = await self._client.request("GET", COUNT_PATH, params=params, deadline=deadline, retry=False)
             total = float(at(rows_at(answer, "data", "result"), 0, "value", 1) or 0)
         except (SourceError, ValueError, TypeError):
             return []

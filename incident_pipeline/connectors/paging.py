@@ -17,9 +17,12 @@ from incident_pipeline.errors import SourceError, TransientSourceError
 from incident_pipeline.moments import format_moment, parse_moment
 
 MAX_PAGES = 50
+GRACE_SECONDS = 0.5
+"""How much longer than an answer a remark on it may take."""
 _SHOWN = 3
 
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -99,6 +102,23 @@ async def together(parts: Mapping[str, Awaitable[Collected[Row]]]) -> Collected[
     if failed and len(failed) == len(answers):
         raise failed[0]
     return found
+
+
+async def with_remarks(
+    answer: Awaitable[Answer], remarks: Awaitable[list[str]], grace: float = GRACE_SECONDS
+) -> tuple[Answer, list[str]]:
+    """An answer, and remarks on it that are welcome but not worth waiting for.
+
+    Both are asked for at once; the remarks have `grace` seconds more than the answer takes, then there are none.
+    """
+    remarking = asyncio.ensure_future(remarks)
+    try:
+        found = await answer
+        await asyncio.wait([remarking], timeout=grace)
+        return found, remarking.result() if remarking.done() else []
+    finally:
+        remarking.cancel()
+        await asyncio.gather(remarking, return_exceptions=True)
 
 
 async def bounded(questions: Iterable[Awaitable[Row]], at_once: int) -> list[Row]:

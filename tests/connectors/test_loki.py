@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+import httpx
 
 from incident_pipeline.config import Connection
 from incident_pipeline.connectors.loki import build
+from incident_pipeline.connectors.paging import with_remarks
 from incident_pipeline.models import Envelope, EnvelopeStatus, EvidenceKind
 from tests.connectors.questions import AROUND, Recorder, fetch, question, settings_for
 
@@ -73,3 +77,19 @@ def test_the_servers_own_count_is_told() -> None:
     (request,) = (one for one in recorder.requests if one.url.path.endswith("/query"))
     assert request.url.params["query"].startswith("sum(count_over_time({service_name=")
     assert request.url.params["query"].endswith("[7800s]))")
+
+
+def test_a_count_that_fails_costs_one_question_and_no_lines() -> None:
+    lines = streams({"stream": {"service_name": "payments"}, "values": [[str(NS), "GET / 200"]]})
+    recorder = Recorder(lambda request: httpx.Response(503) if request.url.path.endswith("/query") else lines)
+    got = ask(recorder)
+    assert got.notes == ()
+    assert len(got.rows) == 1
+    assert sum(one.url.path.endswith("/query") for one in recorder.requests) == 1
+
+
+def test_lines_do_not_wait_for_a_count_that_does_not_come() -> None:
+    async def answer_then_remarks() -> tuple[str, list[str]]:
+        return await with_remarks(asyncio.sleep(0, "lines"), asyncio.sleep(3600, ["never"]), grace=0.01)
+
+    assert asyncio.run(answer_then_remarks()) == ("lines", [])
