@@ -8,7 +8,7 @@ import dagster as dg
 from assets.partitions import incident_partitions
 from assets.presentation import alert_table, incident_facts
 from assets.resources import Responder
-from assets.results import code_versions, result, take_up_claim
+from assets.results import Made, code_versions, result, take_up_claim
 from incident_pipeline.intake.dispatch import CLAIM_TAG
 
 GROUP = "alert_ingest"
@@ -42,5 +42,5 @@ def ingest(context: dg.AssetExecutionContext, responder: Responder) -> Iterator[
     responder.versions.write(context.partition_key, values, code_versions(context))
     alerts = responder.versions.written(context.partition_key, "raw_alerts")
     stored = responder.versions.written(context.partition_key, "incident")
-    yield result("raw_alerts", alerts, {"alerts": alert_table(alerts)})
-    yield result("incident", stored, incident_facts(stored))
+    yield result(context, responder, "raw_alerts", Made(alerts, {"alerts": alert_table(alerts)}))
+    yield result(context, responder, "incident", Made(stored, incident_facts(stored)))

@@ -13,7 +13,7 @@ from assets.checks import ANSWERED, answered
 from assets.partitions import incident_partitions
 from assets.presentation import evidence_facts
 from assets.resources import Responder
-from assets.results import code_versions, result
+from assets.results import Made, code_versions, result
 from incident_pipeline.models import EvidenceKind, Incident
 
 GROUP = "context"
@@ -76,5 +76,4 @@ def evidence(context: dg.AssetExecutionContext, responder: Responder) -> Iterato
     versions.write(context.partition_key, values, code_versions(context))
     for kind in kinds:
         stored = versions.written(context.partition_key, kind.value)
-        content = versions.data_version(context.partition_key, kind.value)
-        yield result(kind.value, stored, evidence_facts(stored), [answered(stored)], content)
+        yield result(context, responder, kind.value, Made(stored, evidence_facts(stored), [answered(stored)]))

@@ -12,7 +12,7 @@ from assets.checks import ACTIONABLE, worth_acting_on
 from assets.incident_asset import incident_asset
 from assets.presentation import diagnosis_facts, hypothesis_facts, symptom_facts
 from assets.resources import Responder
-from assets.results import result
+from assets.results import Made
 from incident_pipeline.config import Scenario
 from incident_pipeline.diagnosis.change_correlation import change_hypotheses as from_changes
 from incident_pipeline.diagnosis.cluster_state import cluster_hypotheses as from_cluster
@@ -36,23 +36,23 @@ COMMON: dict[str, Any] = {
 
 
 @incident_asset(deps=[kind.value for kind in EvidenceKind], **COMMON)
-def symptoms(responder: Responder, incident: Incident) -> dg.MaterializeResult[Any]:
+def symptoms(responder: Responder, incident: Incident) -> Made:
     """What is broken, since when, where first: anomalous series and log patterns."""
     gathered = responder.versions.evidence(incident.incident_id)
     patterns = responder.application.scenario.context.logs.focus_patterns
     found = find_symptoms(incident, gathered, patterns)
-    return result("symptoms", found, symptom_facts(found))
+    return Made(found, symptom_facts(found))
 
 
 def _approach(name: str, switch: str, find: Approach, description: str) -> dg.AssetsDefinition:
     """The asset of one approach: same inputs, same shape, its own switch."""
 
     @incident_asset(name=name, description=description, **COMMON)
-    def hypotheses(responder: Responder, incident: Incident, symptoms: Symptoms) -> dg.MaterializeResult[Any]:
+    def hypotheses(responder: Responder, incident: Incident, symptoms: Symptoms) -> Made:
         settings = responder.application.scenario
         on = getattr(settings.diagnosis.approaches, switch)
         found = find(incident, responder.versions.evidence(incident.incident_id), symptoms, settings) if on else ()
-        return result(name, found, hypothesis_facts(found, on))
+        return Made(found, hypothesis_facts(found, on))
 
     return hypotheses
 
@@ -83,12 +83,12 @@ cluster_hypotheses = _approach(
 @incident_asset(**COMMON)
 def similar_incident_hypotheses(
     responder: Responder, incident: Incident, symptoms: Symptoms, similar_incidents: tuple[SimilarIncident, ...]
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """What caused the past incidents that look like this one."""
     settings = responder.application.scenario
     on = settings.diagnosis.approaches.similar_incident_match
     found = from_similar(incident, symptoms, similar_incidents, settings) if on else ()
-    return result("similar_incident_hypotheses", found, hypothesis_facts(found, on))
+    return Made(found, hypothesis_facts(found, on))
 
 
 @incident_asset(
@@ -104,7 +104,7 @@ def diagnosis(
     metric_hypotheses: Hypotheses,
     cluster_hypotheses: Hypotheses,
     similar_incident_hypotheses: Hypotheses,
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """The ranked causes, each with a probability and the sentences that speak for it."""
     hypotheses = (
         *change_hypotheses,
@@ -116,4 +116,4 @@ def diagnosis(
     evidence = responder.versions.evidence(incident.incident_id)
     ranked = synthesize(incident, evidence, symptoms, hypotheses, responder.application.scenario)
     made = ranked.model_copy(update={"engine_version": ENGINE_VERSION})
-    return result("diagnosis", made, diagnosis_facts(made), [worth_acting_on(made)])
+    return Made(made, diagnosis_facts(made), [worth_acting_on(made)])

@@ -10,7 +10,7 @@ import dagster as dg
 from assets.incident_asset import incident_asset
 from assets.presentation import overview_facts, timeline_table
 from assets.resources import Responder
-from assets.results import code_versions, markdown, result
+from assets.results import Made, code_versions, markdown
 from incident_pipeline.close_out.chronicle import done_and_said, verified_by, with_record
 from incident_pipeline.close_out.closing import text_of_runbook, those_before, with_edits
 from incident_pipeline.communication.status import status_update as write_status_update
@@ -37,12 +37,10 @@ COMMON: dict[str, Any] = {
 
 
 @incident_asset(**COMMON)
-def timeline(
-    responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis
-) -> dg.MaterializeResult[Any]:
+def timeline(responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis) -> Made:
     """What happened and what was done, in order."""
     if not responder.application.scenario.documentation.timeline:
-        return result("timeline", Timeline(), {"timeline": "switched off in the configuration"})
+        return Made(Timeline(), {"timeline": "switched off in the configuration"})
     responded_at, diagnosed_at = responder.milestones(incident)
     evidence = responder.versions.evidence(incident.incident_id)
     made = build_timeline(
@@ -54,7 +52,7 @@ def timeline(
         diagnosed_at=diagnosed_at,
         done=done_and_said(responder.application, incident),
     )
-    return result("timeline", made, {"timeline": timeline_table(made)})
+    return Made(made, {"timeline": timeline_table(made)})
 
 
 @incident_asset(**COMMON)
@@ -66,7 +64,7 @@ def status_update(
     diagnosis: Diagnosis,
     remediation: Remediation,
     timeline: Timeline,
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """What people are told: cause, confidence, evidence, suggested actions, timeline."""
     application = responder.application
     update = write_status_update(
@@ -84,16 +82,14 @@ def status_update(
     responder.record_update(context, incident, diagnosis)
     if not incident.replayed_from:
         permit_automatic(application, incident.incident_id, remediation.actions, responder.now())
-    return result("status_update", update, {"message": markdown(update.markdown)})
+    return Made(update, {"message": markdown(update.markdown)})
 
 
 @incident_asset(deps=["status_update"], **COMMON)
-def overview(
-    responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis
-) -> dg.MaterializeResult[Any]:
+def overview(responder: Responder, incident: Incident, symptoms: Symptoms, diagnosis: Diagnosis) -> Made:
     """What moved and when, as a picture with the onset and the deployments marked; drawn after people were told."""
     evidence = responder.versions.evidence(incident.incident_id)
-    return dg.MaterializeResult(metadata=overview_facts(incident, evidence, symptoms, diagnosis))
+    return Made(metadata=overview_facts(incident, evidence, symptoms, diagnosis))
 
 
 @incident_asset(**COMMON)
@@ -105,7 +101,7 @@ def postmortem(
     remediation: Remediation,
     timeline: Timeline,
     similar_incidents: tuple,  # of SimilarIncident; Dagster knows no tuple of any length
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """The postmortem: what was measured, and of the rest that it was not; what people changed in it is kept."""
     application = responder.application
     document = write_postmortem(
@@ -124,10 +120,10 @@ def postmortem(
     if not application.scenario.documentation.auto_postmortem:
         # the record is what the incident taught and is kept; only the document is not written
         record = document.model_copy(update={"markdown": ""})
-        return result("postmortem", record, {"postmortem": "switched off in the configuration"})
+        return Made(record, {"postmortem": "switched off in the configuration"})
     document = with_edits(application, incident.incident_id, document)
     facts = {"postmortem": markdown(document.markdown), "kept against the generated text": document.overruled or "none"}
-    return result("postmortem", document, facts)
+    return Made(document, facts)
 
 
 @incident_asset(**COMMON)
@@ -139,7 +135,7 @@ def runbook_update(
     remediation: Remediation,
     suggested_runbooks: tuple[SuggestedRunbook, ...],
     postmortem: Postmortem,
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """What the runbook of this failure mode should say after this incident; a proposal."""
     proposal = propose_runbook_update(
         incident,
@@ -152,4 +148,4 @@ def runbook_update(
         current=text_of_runbook(responder.application, suggested_runbooks),
     )
     title = {"for": postmortem.title, "runbook": markdown(proposal.markdown)}
-    return result("runbook_update", proposal, title)
+    return Made(proposal, title)

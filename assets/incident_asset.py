@@ -2,7 +2,7 @@
 
 To Dagster they are dependencies rather than inputs: each input costs two events and a look at its partitions, together
 a fifth of a run (`docs/decisions/0004`). The values come from the memory of the run, or, when a step is run again
-alone, from the incident's file.
+alone, from the incident's file. What the function makes is stored under its name.
 """
 
 import inspect
@@ -13,8 +13,9 @@ import dagster as dg
 
 from assets.partitions import incident_partitions
 from assets.resources import Responder
+from assets.results import Made, result
 
-Computation = Callable[..., dg.MaterializeResult[Any]]
+Computation = Callable[..., Made]
 NOT_ASSETS = frozenset({"context", "responder"})
 
 
@@ -27,16 +28,18 @@ def incident_asset(
     """
 
     def declare(compute: Computation) -> dg.AssetsDefinition:
+        asset = name or compute.__name__
         parameters = list(inspect.signature(compute).parameters)
         needed = [parameter for parameter in parameters if parameter not in NOT_ASSETS]
 
         def computed(context: dg.AssetExecutionContext, responder: Responder) -> Iterator[dg.MaterializeResult[Any]]:
             given: dict[str, Any] = {"context": context, "responder": responder}
             values = {asset: responder.versions.value(context.partition_key, asset) for asset in needed}
-            yield compute(**{parameter: {**given, **values}[parameter] for parameter in parameters})
+            one = compute(**{parameter: {**given, **values}[parameter] for parameter in parameters})
+            yield result(context, responder, asset, one)
 
         made: dg.AssetsDefinition = dg.asset(
-            name=name or compute.__name__,
+            name=asset,
             description=description or inspect.getdoc(compute),
             deps=[*deps, *needed],
             partitions_def=incident_partitions,

@@ -8,7 +8,7 @@ import dagster as dg
 from assets.incident_asset import incident_asset
 from assets.presentation import health_facts, runbook_table, similar_table
 from assets.resources import Responder
-from assets.results import code_versions, result
+from assets.results import Made, code_versions
 from incident_pipeline.close_out.chronicle import with_record
 from incident_pipeline.diagnosis.engine import ENGINE_VERSION
 from incident_pipeline.knowledge import memory
@@ -32,36 +32,31 @@ COMMON: dict[str, Any] = {
 
 
 @incident_asset(code_version=ENGINE_VERSION, **COMMON)
-def similar_incidents(
-    context: dg.AssetExecutionContext, responder: Responder, incident: Incident, symptoms: Symptoms
-) -> dg.MaterializeResult[Any]:
+def similar_incidents(responder: Responder, incident: Incident, symptoms: Symptoms) -> Made:
     """Past incidents that look like this one; never itself, never one that ended later."""
     application = responder.application
     history, knowledge_base = application.scenario.context.history, application.knowledge_base
     asked = memory.signature(incident, responder.versions.evidence(incident.incident_id), symptoms)
     found = memory.similar(knowledge_base, asked, history.similar_lookback, history.correlation_threshold)
-    _write(context, responder, "similar_incidents", found)
-    return result("similar_incidents", found, {"similar": similar_table(found)})
+    return Made(found, {"similar": similar_table(found)}, knowledge_base_version=knowledge_base.version)
 
 
 @incident_asset(code_version="2", **COMMON)
 def suggested_runbooks(
-    context: dg.AssetExecutionContext,
     responder: Responder,
     incident: Incident,
     diagnosis: Diagnosis,
     symptoms: Symptoms,
     similar_incidents: tuple,  # of SimilarIncident; Dagster knows no tuple of any length
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """Runbooks that may apply: the one that the alert names, what helped before, what the knowledge base finds."""
     application = responder.application
+    knowledge_base = application.knowledge_base
     found: tuple[SuggestedRunbook, ...] = ()
     if application.scenario.documentation.runbook_suggestions:
         said = application.inbox.ledger()
-        knowledge_base = application.knowledge_base
         found = suggest_runbooks(knowledge_base, incident, diagnosis, symptoms, similar_incidents, said)
-    _write(context, responder, "suggested_runbooks", found)
-    return result("suggested_runbooks", found, {"runbooks": runbook_table(found)})
+    return Made(found, {"runbooks": runbook_table(found)}, knowledge_base_version=knowledge_base.version)
 
 
 @incident_asset(code_version="1", **COMMON)
@@ -73,7 +68,7 @@ def knowledge_base_entry(
     diagnosis: Diagnosis,
     remediation: Remediation,
     postmortem: Postmortem,
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """What the next incident can learn from this one; the end of the close-out."""
     evidence = responder.versions.evidence(incident.incident_id)
     application = responder.application
@@ -84,7 +79,7 @@ def knowledge_base_entry(
     threshold = application.scenario.context.history.correlation_threshold
     version = memory.remember(application.knowledge_base, entry, said, threshold)
     responder.finish_claim(context)
-    return result("knowledge_base_entry", entry, {"title": entry.title, "knowledge base version": version})
+    return Made(entry, {"title": entry.title, "knowledge base version": version})
 
 
 @dg.asset(code_version="1", **COMMON)
@@ -117,9 +112,3 @@ def knowledge_base_index(responder: Responder) -> dg.MaterializeResult[Any]:
             **health_facts(look(responder.application)),
         },
     )
-
-
-def _write(context: dg.AssetExecutionContext, responder: Responder, asset: str, value: Any) -> None:
-    """Store an answer of the knowledge base together with the version that gave it."""
-    version = responder.application.knowledge_base.version
-    responder.versions.write(context.partition_key, {asset: value}, code_versions(context), version)

@@ -1,13 +1,11 @@
 """Group `remediation`: what could be done about it, and, once people have agreed, what was done."""
 
-from typing import Any
-
 import dagster as dg
 
 from assets.incident_asset import incident_asset
 from assets.presentation import executed_facts, remediation_facts
 from assets.resources import Responder
-from assets.results import result
+from assets.results import Made
 from incident_pipeline.close_out.closing import text_of_runbook
 from incident_pipeline.communication.planning import with_communication_plan
 from incident_pipeline.models import Diagnosis, Incident, SuggestedRunbook
@@ -26,7 +24,7 @@ def remediation(
     incident: Incident,
     diagnosis: Diagnosis,
     suggested_runbooks: tuple[SuggestedRunbook, ...],
-) -> dg.MaterializeResult[Any]:
+) -> Made:
     """The proposed actions with risk, verification and undo; each waits for a person."""
     application = responder.application
     evidence = responder.versions.evidence(incident.incident_id)
@@ -34,7 +32,7 @@ def remediation(
     texts = {suggested_runbooks[0].runbook_id: text} if text else {}
     plan = plan_remediation(incident, evidence, diagnosis, suggested_runbooks, application.scenario, texts)
     plan = with_communication_plan(application, incident, diagnosis, plan, responder.clock)
-    return result("remediation", plan, remediation_facts(plan))
+    return Made(plan, remediation_facts(plan))
 
 
 @incident_asset(
@@ -44,8 +42,8 @@ def remediation(
     kinds={"python", "duckdb"},
     owners=["team:incident-response"],
 )
-def executed_actions(context: dg.AssetExecutionContext, responder: Responder) -> dg.MaterializeResult[Any]:
+def executed_actions(context: dg.AssetExecutionContext, responder: Responder) -> Made:
     """What was carried out, by whose approval and with which result; running it does what is approved, once."""
     application, incident_id = responder.application, context.partition_key
     done = carry_out(application, incident_id, context.run.run_id, responder.now)
-    return result("executed_actions", done, executed_facts(done))
+    return Made(done, executed_facts(done))

@@ -1,35 +1,44 @@
-"""One way to hand a value to Dagster: the hash of its content as data version, metadata redacted and capped."""
+"""The one way to hand a value to Dagster: named by its content, metadata redacted and capped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from assets.resources import Responder
-from incident_pipeline.storage.incidents.content import prepare
 from kb.redaction import redact
 
 METADATA_LIMIT = 32_000
 """Characters; metadata stays in Dagster's event log for ever."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a step has made of one asset."""
+
+    value: Any = None
+    """What is stored; None: the asset is its metadata."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What people see of it in the Dagster UI."""
+    checks: Sequence[dg.AssetCheckResult] = ()
+    knowledge_base_version: str | None = None
+    """Which memory was asked for it."""
+
+
 def result(
-    asset: str,
-    value: Any,
-    metadata: Mapping[str, Any] | None = None,
-    checks: Sequence[dg.AssetCheckResult] = (),
-    data_version: str | None = None,
+    context: dg.AssetExecutionContext, responder: Responder, asset: str, made: Made
 ) -> dg.MaterializeResult[Any]:
-    """The materialization of one asset; `data_version` spares naming the content anew where that is known."""
-    return dg.MaterializeResult(
-        asset_key=asset,
-        value=value,
-        data_version=dg.DataVersion(data_version or prepare(asset, value).data_version),
-        metadata=dict(metadata or {}),
-        check_results=list(checks),
-    )
+    """The materialization of one asset, named by the content that the run will store."""
+    about: dict[str, Any] = {"metadata": dict(made.metadata), "check_results": list(made.checks)}
+    if made.value is None:
+        return dg.MaterializeResult(**about)
+    incident_id, versions = context.partition_key, responder.versions
+    versions.hold(incident_id, {asset: made.value}, code_versions(context), made.knowledge_base_version)
+    content = dg.DataVersion(versions.data_version(incident_id, asset))
+    return dg.MaterializeResult(asset_key=asset, value=made.value, data_version=content, **about)
 
 
 def markdown(text: str) -> dg.MarkdownMetadataValue:

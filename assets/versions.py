@@ -58,22 +58,28 @@ class RunVersions:
         self._read: dict[Key, Any] = {}
         self._looked: set[str] = set()
 
-    def write(
+    def hold(
         self,
         incident_id: str,
         values: Mapping[str, Any],
         code_versions: Mapping[str, str],
         knowledge_base_version: str | None = None,
+    ) -> None:
+        """Remember what this run has computed, and name its content; it is stored by `write`."""
+        for asset, value in values.items():
+            if not self._holds(incident_id, asset, value):
+                held = _Held(value, prepare(asset, value), code_versions.get(asset, ""), knowledge_base_version)
+                self._held[incident_id, asset] = held
+
+    def write(
+        self, incident_id: str, values: Mapping[str, Any], code_versions: Mapping[str, str]
     ) -> dict[str, Materialization | None]:
         """Store what this run has not stored yet, in one transaction with all that waits.
 
         Returns:
             The record of each value; None for one that waits itself.
         """
-        for asset, value in values.items():
-            if not self._holds(incident_id, asset, value):
-                held = _Held(value, prepare(asset, value), code_versions.get(asset, ""), knowledge_base_version)
-                self._held[incident_id, asset] = held
+        self.hold(incident_id, values, code_versions)
         if not self._wait_for.issuperset(values):
             self.flush()
         return {asset: self._held[incident_id, asset].record for asset in values}
@@ -104,7 +110,7 @@ class RunVersions:
         return self._held[incident_id, asset].prepared.value
 
     def data_version(self, incident_id: str, asset: str) -> str:
-        """The name of the content that this run has written."""
+        """The name of the content that this run has computed."""
         return self._held[incident_id, asset].prepared.data_version
 
     def value(self, incident_id: str, asset: str) -> Any:

@@ -42,7 +42,9 @@ def run(store: IncidentStore, name: str, *waiting: str) -> RunVersions:
 
 def test_what_waits_is_known_to_the_run_and_stored_with_the_next_that_does_not(store: IncidentStore) -> None:
     versions = run(store, "r1", "timeline")
-    assert versions.write(ID, {"timeline": timeline("first")}, {"timeline": "7"}, "kb-3") == {"timeline": None}
+    first = timeline("first")
+    versions.hold(ID, {"timeline": first}, {"timeline": "7"}, "kb-3")
+    assert versions.write(ID, {"timeline": first}, {}) == {"timeline": None}
     assert versions.value(ID, "timeline") == timeline("first")
     with pytest.raises(NotFoundError):
         store.read(ID, "timeline")
