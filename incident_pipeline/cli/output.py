@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from incident_pipeline.documents.escape import as_plain
 from incident_pipeline.moments import format_moment
 
 _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -46,6 +47,11 @@ def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False
 def print_text(text: str = "") -> None:
     """Write a result for people on stdout, whatever is in it."""
     sys.stdout.write(_safe_lines(text) + "\n")
+
+
+def print_markdown(text: str) -> None:
+    """Write Markdown on stdout: as it is where a program reads it, without its escapes on a terminal."""
+    print_text(as_plain(text) if sys.stdout.isatty() else text)
 
 
 def note(text: str) -> None:

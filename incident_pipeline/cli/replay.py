@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from incident_pipeline.cli import context
-from incident_pipeline.cli.output import note, print_json, print_text, progress
+from incident_pipeline.cli.output import note, print_json, print_markdown, progress
 from incident_pipeline.durations import parse_duration
 from incident_pipeline.errors import ConfigurationError
 from incident_pipeline.models import Materialization
@@ -50,7 +50,7 @@ def replay(
             }
         )
         return
-    print_text(made.update.markdown)
+    print_markdown(made.update.markdown)
     where = application.data_dir / "incidents"
     note(f"\n{made.incident_id}: {len(made.assets)} assets stored in {where} in {seconds} s")
     note(f"Look closer: incident-pipeline show {made.incident_id}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from incident_pipeline.cli.output import json_text, print_table, print_text, safe
+from incident_pipeline.cli.output import json_text, print_markdown, print_table, print_text, safe
 from incident_pipeline.durations import format_duration
 from incident_pipeline.models import (
     Diagnosis,
@@ -61,8 +61,7 @@ def print_incident(incident_id: str, values: Mapping[str, Any], records: Sequenc
 def print_asset(asset: str, value: Any) -> None:
     """One asset at one version."""
     if isinstance(value, StatusUpdate | Postmortem | RunbookUpdate):
-        for line in value.markdown.splitlines():
-            print_text(safe(line))
+        print_markdown(value.markdown.rstrip("\n"))
     elif isinstance(value, Diagnosis):
         _print_diagnosis(value)
     elif isinstance(value, Remediation):

@@ -49,6 +49,12 @@ _CALLS_PEOPLE = re.compile(r"(?<=<)(?=[!@#])|(?<=@)(?=here|channel|everyone)", r
 """What a chat reads as a mention even within code."""
 _STARTS_A_BLOCK = re.compile(r"(?P<list>\d{1,9})(?=[.)](?:\s|$))|[#>+=\-]|:(?=[ ~])|\[(?=[ xX]\])|\|")
 
+_ESCAPED = re.compile(
+    r"(?s)(?P<code>(?P<fence>(?<!\\)`+).*?(?<!`)(?P=fence)(?!`))"
+    rf"|\\(?P<mark>[{_PUNCTUATION}])"
+    r"|&(?:amp|lt);"
+)
+
 
 def clean(text: str, limit: int = 300) -> str:
     """One line of plain text: no control characters, no terminal codes, no invisible or direction-turning ones.
@@ -77,6 +83,11 @@ def markdown(text: str, limit: int = 300) -> str:
     if start["list"]:
         return start["list"] + "\\" + line[start.end()] + _ACTS.sub(_escaped, line[start.end() + 1 :])
     return "\\" + line[0] + _ACTS.sub(_escaped, line[1:])
+
+
+def as_plain(text: str) -> str:
+    """Markdown as a person reads it who has no renderer: without the escapes, code left as it is."""
+    return _ESCAPED.sub(_unescaped, text)
 
 
 def code(text: str, limit: int = 1000) -> str:
@@ -114,3 +125,9 @@ def _escaped(match: re.Match[str]) -> str:
             return found[:-1] + "\\."
         case _:
             return "\\" + found
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    if match["mark"]:
+        return match["mark"]
+    return {"&amp;": "&", "&lt;": "<"}.get(match.group(), match.group())

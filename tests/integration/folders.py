@@ -87,6 +87,7 @@ _NOTHING_BELOW = re.compile(r"^(?:### (?!Initial Diagnosis).+|\*\*[^*:]+\*\*:)\s
 _PARSER = MarkdownIt("gfm-like")
 assert _PARSER.linkify is not None
 _PARSER.linkify.set({"fuzzy_link": False})
+_PARSER.linkify.add("//", None)
 _HTML = frozenset({"html_inline", "html_block"})
 _ACTIVE = _HTML | {"image", "fence", "code_block", "table_open", "blockquote_open"}
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from incident_pipeline.documents.escape import WORD_JOINER, clean, code, markdown
+from incident_pipeline.documents.escape import WORD_JOINER, as_plain, clean, code, markdown
 
 PARSER = MarkdownIt("gfm-like")
 assert PARSER.linkify is not None
-PARSER.linkify.set({"fuzzy_link": False})  # bare names such as example.com are a link nowhere but in this library
+# bare names such as example.com, and //example.com, are a link nowhere but in this library
+PARSER.linkify.set({"fuzzy_link": False})
+PARSER.linkify.add("//", None)
 
 HOSTILE = (
     "[click](http://evil.example/)",
@@ -165,3 +167,13 @@ def test_mentions_reach_nobody() -> None:
 
 def test_a_huge_text_is_cut_quickly() -> None:
     assert len(clean("\x1b[31m" * 2_000_000 + "x", 300)) <= 300
+
+
+@given(st.text(max_size=80))
+def test_without_a_renderer_people_read_what_was_escaped(text: str) -> None:
+    assert as_plain(markdown(text)).replace(WORD_JOINER, "") == clean(text)
+
+
+def test_code_is_read_as_it_is() -> None:
+    document = "say `\\$HOME` or\n\n```sh\ngrep '\\*' log\n```\n\\*so\\*"
+    assert as_plain(document) == "say `\\$HOME` or\n\n```sh\ngrep '\\*' log\n```\n*so*"
