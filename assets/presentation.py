@@ -23,12 +23,14 @@ from incident_pipeline.models import (
     Incident,
     Model,
     Remediation,
+    RemediationAction,
     SimilarIncident,
     SuggestedRunbook,
     Symptoms,
     Timeline,
 )
 from incident_pipeline.remediation.records import ExecutedAction
+from incident_pipeline.storage.inbox.executions import Rehearsal
 
 ROWS_SHOWN = 20
 TEXT_SHOWN = 200
@@ -156,6 +158,14 @@ def executed_facts(done: Sequence[ExecutedAction]) -> Facts:
     columns = ("title", "state", "approved_by", "began_at", "finished_at", "reason", "verification")
     rows = [{**_only(one, *columns), "approved by": ", ".join(one.approved_by)} for one in done]
     return {"actions": table(rows), "output": markdown(said or "none")}
+
+
+def rehearsal_facts(found: Sequence[tuple[RemediationAction, Rehearsal]]) -> Facts:
+    """What would be done, and what the targets said to a dry run of it."""
+    if not found:
+        return {"dry runs": "nothing is proposed that a configured target would carry out"}
+    said = "\n\n".join(f"{escape_markdown(action.title)}: {code(dry.output)}" for action, dry in found)
+    return {"dry runs": markdown(said), "refused": sum(not dry.succeeded for _, dry in found)}
 
 
 def timeline_table(timeline: Timeline) -> dg.MarkdownMetadataValue:

@@ -3,14 +3,15 @@
 import dagster as dg
 
 from assets.incident_asset import incident_asset
-from assets.presentation import executed_facts, remediation_facts
+from assets.presentation import executed_facts, rehearsal_facts, remediation_facts
 from assets.resources import Responder
 from assets.results import Made
 from incident_pipeline.close_out.closing import text_of_runbook
 from incident_pipeline.communication.planning import with_communication_plan
-from incident_pipeline.models import Diagnosis, Incident, SuggestedRunbook
+from incident_pipeline.models import Diagnosis, Incident, Remediation, SuggestedRunbook
 from incident_pipeline.remediation.carrying_out import carry_out
 from incident_pipeline.remediation.plan import plan_remediation
+from incident_pipeline.remediation.rehearsals import rehearse_offered
 
 
 @incident_asset(
@@ -33,6 +34,19 @@ def remediation(
     plan = plan_remediation(incident, evidence, diagnosis, suggested_runbooks, application.scenario, texts)
     plan = with_communication_plan(application, incident, diagnosis, plan, responder.clock)
     return Made(plan, remediation_facts(plan))
+
+
+@incident_asset(
+    deps=["status_update"],
+    group_name="remediation",
+    code_version="1",
+    kinds={"python"},
+    owners=["team:incident-response"],
+)
+def dry_runs(responder: Responder, incident: Incident, remediation: Remediation) -> Made:
+    """What the targets say to what is proposed, tried dry after people were told; changes nothing anywhere."""
+    found = rehearse_offered(responder.application, incident, remediation.actions, responder.now)
+    return Made(metadata=rehearsal_facts(list(found)))
 
 
 @incident_asset(

@@ -469,6 +469,8 @@ class ExecutionSettings(Section):
     """How long after an action its effect is looked at."""
     hold: Duration = timedelta(minutes=3)
     """For how long the series must have been good then."""
+    rehearse: bool = True
+    """Whether targets are asked for a dry run as soon as something is proposed; else when somebody looks at it."""
     keep_asking: Duration = timedelta(minutes=30)
     """For how long a source that does not answer then is asked again."""
 

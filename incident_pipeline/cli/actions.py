@@ -16,7 +16,7 @@ from incident_pipeline.cli.incidents import AsJson, By, IncidentId, _now, _print
 from incident_pipeline.models import Remediation, RemediationAction
 from incident_pipeline.remediation import approvals
 from incident_pipeline.remediation.approvals import Choice, action_hash
-from incident_pipeline.remediation.carrying_out import rehearse
+from incident_pipeline.remediation.rehearsals import rehearse
 
 ActionId = Annotated[str, typer.Argument(metavar="ACTION", help="The action, as `actions ID` names it.")]
 Comment = Annotated[str, typer.Option(help="Why; kept on record.")]

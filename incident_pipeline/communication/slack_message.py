@@ -33,11 +33,11 @@ from incident_pipeline.models import (
 )
 from incident_pipeline.remediation.proposals import WORTH_RECOMMENDING
 from incident_pipeline.remediation.records import action_hash
+from incident_pipeline.remediation.rehearsals import offered
 
 HEADER_TEMPLATE = "slack_header.md.j2"
 APPROVE, REJECT, RESOLVE, ACKNOWLEDGE = "approve", "reject", "resolve", "acknowledge"
 CAUSE, HELPED, NO_HELP = "cause", "helped", "no_help"
-_ACTIONS_SHOWN = 3
 _LONGEST_RUNBOOK_ID = 300
 _MARKS = {
     IncidentStatus.MITIGATING: "🟠",
@@ -83,7 +83,7 @@ def header_message(known: Known, templates: Path | None) -> dict[str, Any]:
     text = render(HEADER_TEMPLATE, _context(known), templates)
     blocks = rich_text(text)
     if known.incident.status not in _OVER:
-        for action in _to_be_decided(known.actions):
+        for action in offered(known.actions):
             blocks += _proposal(known, action)
         blocks.append(_handles(known))
     elif known.incident.status is not IncidentStatus.MERGED:
@@ -165,14 +165,6 @@ def _decided(known: Known) -> Iterator[str]:
             by = f" ({markdown(who, 60)})" if who else ""
             mark = _DECIDED_MARKS.get(action.state, "⏳")
             yield f"{mark} {markdown(action.title, 150)}: {TOLD_STATES[action.state]}{by}"
-
-
-def _to_be_decided(actions: Sequence[RemediationAction]) -> list[RemediationAction]:
-    """Proposals that a person can say yes to: nothing about them is missing."""
-    waiting = (ActionState.PROPOSED, ActionState.EXPIRED)
-    proposed = [a for a in actions if a.state in waiting and a.requires_approval and not a.missing]
-    # what a system carries out before what a person does by hand
-    return sorted(proposed, key=lambda action: action.call is None)[:_ACTIONS_SHOWN]
 
 
 def _proposal(known: Known, action: RemediationAction) -> list[Block]:

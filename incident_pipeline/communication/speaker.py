@@ -1,13 +1,12 @@
-"""Tells people what is new, in the background of a process that lives.
+"""Tells people what is new, turn by turn, in a process that lives.
 
-Belongs here: the loop, and one turn of it for whoever has a loop already. The receiver runs it; the daemon's sensor
-takes over while the receiver gives no sign of life. Both may run at once: messages are taken under a lease.
+Belongs here: one turn. The receiver takes one after the other in the background; the daemon's sensor takes over while
+the receiver gives no sign of life. Both may speak at once: messages are taken under a lease.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -36,7 +35,6 @@ class Speaker:
         watches: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         delivery: Delivery | None = None,
-        interval: timedelta = timedelta(seconds=1),
         since: datetime = PROCESS_STARTED,
     ) -> None:
         """Prepare.
@@ -46,34 +44,15 @@ class Speaker:
             watches: the part whose silence is told of: daemon or receiver.
             now: the clock.
             delivery: sends; replaced in tests.
-            interval: between two turns of the loop.
             since: from when on silence counts.
         """
         self._application = application
         self._watches = watches
         self._now = now
         self._delivery = delivery or Delivery(application.inbox, application.scenario, now)
-        self._interval = interval.total_seconds()
         self._since = since
         self._last_sign: datetime | None = None
         self._silent_since: datetime | None = None
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="speaker", daemon=True)
-
-    def start(self) -> None:
-        """Begin, in a thread of its own."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Something was decided: look now."""
-        self._wake.set()
-
-    def stop(self, timeout: float = 15.0) -> None:
-        """Finish the message that is being sent, then end."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(timeout)
 
     def speak(self) -> int:
         """One turn; returns how many messages went out."""
@@ -97,18 +76,6 @@ class Speaker:
             inbox.queue(trouble.part_back(settings, self._watches, self._silent_since, now), now)
             self._silent_since = None
         remind(self._application, now)
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self._wake.wait(self._interval)
-            self._wake.clear()
-            if self._stop.is_set():
-                return
-            try:
-                self.speak()
-            except Exception:
-                # what could not be told waits in the outbox; the other process stands in when this one falls silent
-                LOG.exception("speaking failed; it is tried again in %s s", self._interval)
 
 
 def stands_in(application: Application, now: datetime) -> bool:

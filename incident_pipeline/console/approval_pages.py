@@ -36,7 +36,7 @@ from incident_pipeline.console.sessions import (
 from incident_pipeline.documents.escape import clean
 from incident_pipeline.models import ActionState, RemediationAction
 from incident_pipeline.remediation.approvals import Choice, action_hash, decide, proposed, verdict_on
-from incident_pipeline.remediation.carrying_out import rehearse
+from incident_pipeline.remediation.rehearsals import rehearse
 from incident_pipeline.storage.inbox import IncidentRecord
 
 MOST_INCIDENTS = 50

@@ -1,13 +1,12 @@
 """Tells somebody outside, every minute, that the responder works; silence is the alarm.
 
-Belongs here: what "works" means, and the thread that says so. Does not belong here: who listens: a service that alarms
+Belongs here: what "works" means, and one look. Does not belong here: who listens: a service that alarms
 when the pings stop (healthchecks, cronitor, a dead man's switch of the paging service).
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -48,23 +47,10 @@ class DeadManSwitch:
         self,
         inbox: Asked,
         ping: Callable[[], bool],
-        interval: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`ping` says whether it was heard."""
         self._inbox, self._ping, self._now = inbox, ping, now
-        self._interval = interval.total_seconds()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="dead-man-switch", daemon=True)
-
-    def start(self) -> None:
-        """Begin, in a thread of its own."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """End."""
-        self._stop.set()
-        self._thread.join(timeout)
 
     def look(self) -> bool:
         """One look; whether the ping was sent and heard."""
@@ -80,11 +66,3 @@ class DeadManSwitch:
         if not heard:
             LOG.warning("the dead man's switch does not answer")
         return heard
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.look()
-            except Exception:
-                LOG.exception("the dead man's switch could not be pinged")
-            self._stop.wait(self._interval)

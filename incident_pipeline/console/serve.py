@@ -25,9 +25,15 @@ from incident_pipeline.console.sessions import Sessions
 from incident_pipeline.console.slack_clicks import Clicks
 from incident_pipeline.console.slack_listening import SlackListening
 from incident_pipeline.intake.dispatch import RUN_CONFIG, Dispatcher, run_tags
+from incident_pipeline.operation.background import BackgroundLoop
 from incident_pipeline.operation.structured_logs import write_json_logs
 from incident_pipeline.storage.inbox.claims import Claim
 
+LOOK_AFTER = timedelta(seconds=0.5)
+"""How long an alert waits at most that nobody was woken for."""
+REST_AFTER_LAUNCHES = timedelta(seconds=0.2)
+"""A storm wakes the dispatcher with every commit; grouping goes in gulps then."""
+SPEAK_EVERY = timedelta(seconds=1)
 PING_TIMEOUT = timedelta(seconds=10)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -42,11 +48,12 @@ def main() -> None:
     write_json_logs("receiver")
     application = Application.load()
     dispatcher = Dispatcher(application, partial(_launch, DagsterWebServer(options.web_server, post_json)))
+    dispatching = BackgroundLoop("dispatcher", dispatcher.dispatch, LOOK_AFTER, pause=REST_AFTER_LAUNCHES)
     receiver = create_receiver(
         application.inbox,
         application.scenario,
         application.catalogue,
-        dispatcher.wake,
+        dispatching.wake,
         data_dir=application.data_dir,
     )
     sessions = Sessions(application.scenario.remediation.people)
@@ -55,13 +62,13 @@ def main() -> None:
         receiver.router.routes.extend(routes(lambda: application.knowledge_base, sessions=sessions))
     receiver.router.routes.extend(approval_pages.routes(application, sessions=sessions))
     receiver.router.routes.extend(feedback_pages.routes(application, sessions))
-    speaker = Speaker(application, watches="daemon")
-    clicks = Clicks(application, speaker.wake, partial(whisper, application.scenario))
+    speaking = BackgroundLoop("speaker", Speaker(application, watches="daemon").speak, SPEAK_EVERY)
+    clicks = Clicks(application, speaking.wake, partial(whisper, application.scenario))
     secret = application.scenario.receiver.tokens.get("slack")
     receiver.router.routes.append(slack_buttons.route(clicks, secret))
-    threads: list[Dispatcher | Speaker | DeadManSwitch | SlackListening] = [
-        dispatcher,
-        speaker,
+    threads: list[BackgroundLoop | SlackListening] = [
+        dispatching,
+        speaking,
         *_dead_man_switch(application),
         *_slack_listening(application, clicks),
     ]
@@ -75,12 +82,12 @@ def main() -> None:
         application.close()
 
 
-def _dead_man_switch(application: Application) -> list[DeadManSwitch]:
+def _dead_man_switch(application: Application) -> list[BackgroundLoop]:
     settings = application.scenario.dead_man_switch
     if settings.url is None:
         return []
     ping = partial(answers, settings.url.get_secret_value(), PING_TIMEOUT)
-    return [DeadManSwitch(application.inbox, ping, settings.interval)]
+    return [BackgroundLoop("dead man's switch", DeadManSwitch(application.inbox, ping).look, settings.interval)]
 
 
 def _slack_listening(application: Application, clicks: Clicks) -> list[SlackListening]:

@@ -7,7 +7,6 @@ is one transaction in the inbox, so that no incident is run twice.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +19,6 @@ LOG = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=90)
 """How long a claim is good for without a sign of life from its run."""
-PAUSE_SECONDS = 0.2
 CLAIM_TAG = "incident_pipeline/claim"
 """The run tag that says which claim on an incident the run works for."""
 ATTEMPT_TAG = "incident_pipeline/attempt"
@@ -52,37 +50,18 @@ def run_tags(claim: Claim) -> dict[str, str]:
 
 
 class Dispatcher:
-    """Launches the run of each incident that is due: at once when alerts came, else within `interval`."""
+    """Launches the run of each incident that is due."""
 
     def __init__(
         self,
         application: Application,
         launch: Launch,
-        interval: timedelta = timedelta(seconds=0.5),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._application = application
         self._launch = launch
-        self._interval = interval.total_seconds()
         self._now = now
         self._resting_until = datetime.min.replace(tzinfo=UTC)
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
-
-    def start(self) -> None:
-        """Begin, in a thread of its own."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Alerts have been accepted: look now."""
-        self._wake.set()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """Finish what is being launched, then end."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(timeout)
 
     def dispatch(self) -> int:
         """One look; returns how many runs were launched.
@@ -110,17 +89,3 @@ class Dispatcher:
             )
             launched += 1
         return launched
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self._wake.wait(self._interval)
-            self._wake.clear()
-            if self._stop.is_set():
-                return
-            try:
-                self.dispatch()
-            except Exception:
-                # the sensors do the same work; what is wrong with the database shows there and in /health
-                LOG.exception("dispatch failed; it is tried again in %s s", self._interval)
-            # a storm wakes it with every commit; grouping goes in gulps then
-            self._stop.wait(PAUSE_SECONDS)

@@ -18,7 +18,7 @@ from incident_pipeline.application import Application
 from incident_pipeline.errors import ConfigurationError, NotFoundError, SourceError, TransientSourceError
 from incident_pipeline.models import ActionCall, RemediationAction
 from incident_pipeline.remediation.approvals import still_planned
-from incident_pipeline.remediation.executors.base import Effect, Executor, Outcome, Seen, steps_text
+from incident_pipeline.remediation.executors.base import Effect, Executor, FindExecutor, Outcome, Seen, steps_text
 from incident_pipeline.remediation.executors.registry import executor_named
 from incident_pipeline.remediation.policy import Mode, judge
 from incident_pipeline.remediation.records import (
@@ -33,7 +33,6 @@ from incident_pipeline.remediation.records import (
 )
 from incident_pipeline.remediation.resolving import described
 from incident_pipeline.remediation.verification import verify_effect
-from incident_pipeline.storage.inbox.executions import Rehearsal
 from kb.redaction import redact
 
 LOG = logging.getLogger(__name__)
@@ -44,8 +43,6 @@ ASK_AGAIN = timedelta(minutes=10)
 """When a target is looked at again that could not tell."""
 READ_AGAIN = timedelta(minutes=1)
 """When a series is read again whose source did not answer."""
-
-FindExecutor = Callable[[str], Executor]
 
 
 class _Work(NamedTuple):
@@ -99,33 +96,6 @@ def _verify(application: Application, execution: Execution, now: Callable[[], da
         application.inbox.postpone_verification(execution.execution_id, text, now() + READ_AGAIN)
     else:
         application.inbox.record_verification(execution.execution_id, outcome, text, now())
-
-
-def rehearse(
-    application: Application,
-    incident_id: str,
-    action: RemediationAction,
-    now: datetime,
-    find: FindExecutor | None = None,
-) -> Rehearsal | None:
-    """What would be done now and what the dry run says to it, for whoever is to decide; None where nothing is asked.
-
-    It is kept under the action's hash: if the target has changed by the time of the execution, the approval is void.
-    """
-    if action.call is None or action.missing:
-        return None
-    find = find or (lambda name: executor_named(name, application.scenario))
-    try:
-        executor = find(action.call.executor)
-        planned = executor.plan(action.call)
-        outcome = executor.dry_run(action.call, planned)
-    except (SourceError, ConfigurationError) as error:
-        found = Rehearsal(Planned(), str(error), False)
-    else:
-        said = outcome.output if outcome else "this system has no dry run"
-        found = Rehearsal(planned, f"{steps_text(planned)}\n{said}", outcome is None or outcome.succeeded)
-    application.inbox.record_rehearsal(incident_id, action_hash(action), found, now)
-    return found
 
 
 def _begin_and_execute(work: _Work, execution: Execution) -> None:

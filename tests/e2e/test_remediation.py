@@ -1,6 +1,7 @@
 """From an alert to a verified rollback, as real processes: the responder, kubectl, a cluster in memory, Prometheus.
 
-One incident is approved on the command line, one on the page, and one run is killed while it acts.
+One incident is approved on the command line, one on the page, one in Slack, and one run is killed while it acts. One is
+rejected, one approval waits for a freeze to end, and one runs out meanwhile.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ import yaml
 from incident_pipeline.remediation.records import Execution
 from incident_pipeline.storage.incidents.store import IncidentStore
 from tests.cluster import Cluster, running_cluster
+from tests.e2e.slack import click
 from tests.e2e.stack import Stack, kill, running, wait_for
 from tests.integration.peers import program, start_prometheus
 from tests.unit.cli.runner import call
+from tests.unit.communication.slack_fake import FakeSlack, serving
+from tests.unit.communication.test_clicks import SECRET
 
-SERVICES = ("payments", "cart", "search")
+SERVICES = ("payments", "cart", "search", "orders", "ledger", "stock", "users")
+STAY = ("stock", "users")
+"""Whose rollback is rejected, and whose approval runs out."""
 TOKEN = "dana-token-0123456789"  # noqa: S105
 GOOD, BAD = 0.002, 0.2
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -85,11 +91,14 @@ def release(service: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def configuration(folder: Path, cluster: Cluster, prometheus: str, releases: str) -> str:
+def configuration(folder: Path, cluster: Cluster, prometheus: str, releases: str, slack: str) -> str:
     fields = ("id", "service", "version", "previous_version", "status", "environment", "finished_at")
     options = {"kind": "deployments", "path": "/releases", "rows": "@", **{f"field.{name}": name for name in fields}}
+    short = {"action": "rollback", "environment": "production", "services": ["users"], "decide": "approval"}
     scenario = {
+        "receiver": {"tokens": {"slack": SECRET}},
         "connections": {
+            "slack": {"url": slack, "token": "xoxb-1"},
             "prometheus": {"url": prometheus},
             "releases": {"url": f"http://{releases}", "options": options},
         },
@@ -103,7 +112,9 @@ def configuration(folder: Path, cluster: Cluster, prometheus: str, releases: str
         },
         "diagnosis": {"updates": ["0s"]},
         "remediation": {
-            "people": {"dana": {"token": TOKEN}},
+            "people": {"dana": {"token": TOKEN, "slack": "U1"}},
+            "communication": {"slack_channel": "#incidents"},
+            "policy": [{**short, "valid_for": "2s"}],
             "targets": [{"executor": "kubectl", "parameters": {"namespace": "default"}}],
             "execution": {
                 "kubeconfig": str(cluster.kubeconfig(folder / "kubeconfig")),
@@ -171,16 +182,41 @@ def ended(stack: Stack, incident_id: str) -> Execution | None:
     return found[0] if found else None
 
 
+def state(stack: Stack, incident_id: str) -> str:
+    return str(rollback(stack, incident_id)["state"])
+
+
+def header_of(slack: FakeSlack, service: str) -> dict[str, Any] | None:
+    """The message that stands for the incident of a service."""
+    return next((one for one in slack.headers if f"Errors in {service}" in one["text"]), None)
+
+
+def decide_in_slack(stack: Stack, slack: FakeSlack, service: str, incident_id: str, choice: str) -> dict[str, Any]:
+    """Press a button below what the dry run said; returns the message."""
+
+    def rehearsed() -> dict[str, Any] | None:
+        header = header_of(slack, service)
+        return header if header and "server dry run" in json.dumps(header["blocks"]) else None
+
+    header = wait_for(f"dry run of {service} in Slack", rehearsed, 60)
+    action_id = rollback(stack, incident_id)["action_id"]
+    assert click(stack.receiver, header, choice, action_id, user="U2") == 200  # somebody else may not
+    wait_for("refusal", lambda: [one for one in slack.whispers if "remediation.people" in one["text"]], 30)
+    assert click(stack.receiver, header, choice, action_id) == 200
+    return header
+
+
 @pytest.mark.timeout(600)
 def test_an_alert_becomes_a_rollback_that_a_person_approved_and_prometheus_confirms(tmp_path: Path) -> None:
     program("kubectl")
-    with running_cluster() as cluster, applications(cluster) as address:
+    slack = FakeSlack()
+    with running_cluster() as cluster, applications(cluster) as address, serving(slack) as slack_url:
         for service in SERVICES:
             for version in ("v2.3.4", "v2.3.5"):
                 cluster.deploy(service, f"shop/{service}:{version}")
         with (
             start_prometheus(tmp_path / "prometheus", targets=(address,), history=history(address)) as prometheus,
-            running(tmp_path, configuration(tmp_path, cluster, prometheus, address)) as stack,
+            running(tmp_path, configuration(tmp_path, cluster, prometheus, address, slack_url)) as stack,
         ):
             assert stack.send([alert(service) for service in SERVICES]) == 202
             records = stack.wait_diagnosed(len(SERVICES), seconds=180)
@@ -200,11 +236,27 @@ def test_an_alert_becomes_a_rollback_that_a_person_approved_and_prometheus_confi
             said = approve_on_the_page(stack, ids["cart"], rollback(stack, ids["cart"])["action_id"])
             assert "approved by dana" in said
 
-            for service in SERVICES:
+            decide_in_slack(stack, slack, "orders", ids["orders"], "approve")
+            rejected = decide_in_slack(stack, slack, "stock", ids["stock"], "reject")
+            wait_for("who rejected it", lambda: "rejected (dana)" in rejected["text"] or None, 30)
+
+            run(stack, "freeze", "--reason", "a test")
+            for service in ("ledger", "users"):
+                run(stack, "approve", ids[service], rollback(stack, ids[service])["action_id"], "--yes")
+            wait_for("the end of an approval", lambda: state(stack, ids["users"]) == "expired" or None, 30)
+            assert cluster.image("ledger").endswith("v2.3.5")
+            run(stack, "unfreeze")
+
+            for service in set(SERVICES) - set(STAY):
                 execution = wait_for(f"a verified rollback of {service}", lambda s=service: ended(stack, ids[s]), 120)
                 assert (execution.state, execution.verification) == ("done", "passed"), execution
                 assert cluster.image(service) == f"shop/{service}:v2.3.4"
-            assert len([path for _, path, _ in cluster.writes]) == len(SERVICES)
+            told = header_of(slack, "orders")
+            wait_for("the result in Slack", lambda: told and "done (dana)" in told["text"], 30)
+            for service in STAY:
+                assert cluster.image(service).endswith("v2.3.5")
+            assert (state(stack, ids["stock"]), state(stack, ids["users"])) == ("rejected", "expired")
+            assert len([path for _, path, _ in cluster.writes]) == len(SERVICES) - len(STAY)
 
             store = IncidentStore(stack.data_dir / "incidents")
             made = wait_for(
@@ -214,3 +266,11 @@ def test_an_alert_becomes_a_rollback_that_a_person_approved_and_prometheus_confi
             )
             assert (made[0].approved_by, made[0].exit_status) == (("dana",), 0)
             assert "rolled back" in made[0].output
+
+            ended_at = datetime.now(UTC).isoformat()
+            assert stack.send([{**alert("orders"), "status": "resolved", "resolved_at": ended_at}]) == 202
+            wait_for("close-out", lambda: store.materializations(ids["orders"], "knowledge_base_entry"), 60)
+            postmortem = store.read(ids["orders"], "postmortem").markdown
+            assert "Rollback to previous version (v2.3.4): approved by dana" in postmortem
+            assert "it helped" in postmortem
+            wait_for("the end in Slack", lambda: "Resolved" in told["text"], 30)

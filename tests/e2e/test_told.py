@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
+from tests.e2e.slack import click
 from tests.e2e.stack import kill, running, wait_for
 from tests.e2e.test_up import alert
 from tests.unit.communication.slack_fake import FakeSlack, serving
-from tests.unit.communication.test_clicks import SECRET, signed
+from tests.unit.communication.test_clicks import SECRET
 
 CONFIGURATION = """
 scenario:
@@ -24,26 +20,6 @@ scenario:
   connections: {{slack: {{url: "{url}", token: xoxb-1}}}}
   remediation: {{communication: {{slack_channel: "#incidents"}}}}
 """
-
-
-def click(receiver: str, header: dict[str, Any], name: str) -> int:
-    """Press a button of the message, as Slack reports it."""
-    buttons = [one for block in header["blocks"] for one in block.get("elements", ()) if one.get("action_id") == name]
-    payload = {
-        "type": "block_actions",
-        "user": {"id": "U1"},
-        "channel": {"id": "C01"},
-        "trigger_id": f"{time.time()}",
-        "actions": [{"action_id": name, "value": buttons[0]["value"]}],
-    }
-    body = urlencode({"payload": json.dumps(payload)}).encode()
-    headers = signed(body, str(int(time.time())))
-    request = urllib.request.Request(f"{receiver}/slack/interactions", body, headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return int(error.code)
 
 
 @pytest.mark.timeout(300)

@@ -94,6 +94,8 @@ class ExecutorSettings:
 
 
 Build = Callable[[ExecutorSettings], Executor]
+FindExecutor = Callable[[str], Executor]
+"""Gives the executor of a name."""
 
 
 def steps_text(planned: Planned) -> str:

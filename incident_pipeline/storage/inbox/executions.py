@@ -243,8 +243,10 @@ class Executions(InboxBase):
             return None
         return Rehearsal(Planned.model_validate_json(row["planned"]), row["output"], row["succeeded"])
 
-    def record_rehearsal(self, incident_id: str, action_hash: str, found: Rehearsal, now: datetime) -> None:
-        """Keep what a dry run said; the newest counts."""
+    def record_rehearsal(
+        self, incident_id: str, action_id: str, action_hash: str, found: Rehearsal, now: datetime
+    ) -> None:
+        """Keep what a dry run said; the newest counts. Whoever tells people hears of it when it says something new."""
         values = {
             "incident_id": incident_id,
             "action_hash": action_hash,
@@ -253,8 +255,12 @@ class Executions(InboxBase):
             "succeeded": found.succeeded,
             "at": stamp(now),
         }
+        key = {"incident_id": incident_id, "action_hash": action_hash}
         with self._database.write() as connection:
+            before = connection.execute(rehearsals.select().filter_by(**key)).mappings().first()
             upsert(connection, rehearsals, [values], ("planned", "output", "succeeded", "at"))
+            if before is None or before["output"] != values["output"]:
+                note(connection, stamp(now), "action_rehearsed", incident_id, action=action_id)
 
 
 def _lapsed(

@@ -13,8 +13,10 @@ import pytest
 
 from incident_pipeline.communication.telling import report_failed_run, tell
 from incident_pipeline.connectors.slack_messages import alert_from_message
-from incident_pipeline.models import ActionType, CausedBy, Remediation, RemediationAction, Risk
+from incident_pipeline.models import ActionCall, ActionType, CausedBy, Remediation, RemediationAction, Risk
 from incident_pipeline.remediation.approvals import Choice, decide
+from incident_pipeline.remediation.records import Planned, action_hash
+from incident_pipeline.storage.inbox.executions import Rehearsal
 from tests.unit import scenes
 from tests.unit.communication.newsroom import Newsroom
 
@@ -96,6 +98,28 @@ def test_what_matters_is_told_in_the_thread_and_the_header_follows(tmp_path: Pat
     assert len(room.slack.headers) == 1
     # what is left to press are the questions for afterwards
     assert [block["block_id"] for block in room.header["blocks"] if block["type"] == "actions"] == ["asked"]
+
+
+def test_what_a_dry_run_said_stands_above_the_button(tmp_path: Path) -> None:
+    room = Newsroom(tmp_path)
+    action = rollback().model_copy(update={"call": ActionCall(executor="kubectl", operation="rollback")})
+    room.diagnosed(plan=Remediation(actions=(action,)))
+    room.speak()
+    calls = len(room.slack.calls)
+    said = Rehearsal(Planned(), "deployment.apps/payments <!channel> `rolled back` (server dry run)", True)
+    room.inbox.record_rehearsal(room.incident_id, action.action_id, action_hash(action), said, room.now)
+    room.speak()
+    (shown,) = [text for text in texts_of(room.header["blocks"]) if "server dry run" in text]
+    assert "`rolled back`" in shown
+    assert [call for call in room.slack.calls[calls:] if call.startswith("chat.")] == ["chat.update"]
+    assert len(room.replies) == 1
+
+
+def texts_of(value: Any) -> list[str]:
+    """Every text in blocks, however deep."""
+    if isinstance(value, dict):
+        return ([value["text"]] if isinstance(value.get("text"), str) else []) + texts_of(list(value.values()))
+    return [text for item in value for text in texts_of(item)] if isinstance(value, list) else []
 
 
 def test_shadow_stores_what_would_be_said_and_says_nothing(tmp_path: Path) -> None:

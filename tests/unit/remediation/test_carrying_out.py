@@ -13,9 +13,10 @@ from incident_pipeline.application import Application
 from incident_pipeline.config import RemediationSettings
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, MetricSeries, SeriesCheck
 from incident_pipeline.remediation.approvals import Choice, decide, proposed
-from incident_pipeline.remediation.carrying_out import carry_out, rehearse
+from incident_pipeline.remediation.carrying_out import carry_out
 from incident_pipeline.remediation.executors.base import Outcome
 from incident_pipeline.remediation.records import ExecutedAction, Verification
+from incident_pipeline.remediation.rehearsals import rehearse
 from incident_pipeline.storage.inbox.schema import incidents
 from tests.unit.remediation.place import NOW, Killed, Place, Target, an_action
 
