@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from incident_pipeline.config import Communication
@@ -66,7 +67,7 @@ def _told(title: str, target: str | None, risk: Risk = Risk.NONE) -> Remediation
 
 def _team(owner: str | None, services: list[str]) -> str:
     """`payment team`, from an owner such as `payment-team` or `payment`, else from the service."""
-    name = owner.replace("-", " ").replace("_", " ").strip() if owner else next(iter(services), "")
+    name = re.sub(r"[-_]team$", " team", owner.strip(), flags=re.IGNORECASE) if owner else next(iter(services), "")
     if not name:
         return "the on-call team"
     return name if "team" in name.lower() or "@" in name else f"{name} team"

@@ -36,7 +36,7 @@ from incident_pipeline.remediation.series_check import choose_check, sentence_of
 
 WORTH_ACTING_ON = 0.1
 """A cause less likely than this gets no action of its own."""
-_BESIDE_THE_FIRST = 0.25
+_BESIDE_THE_FIRST = 1 / 3
 _MOST_CAUSES = 3
 _MOST_ACTIONS = 5
 
