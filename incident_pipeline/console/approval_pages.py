@@ -40,6 +40,8 @@ from incident_pipeline.remediation.rehearsals import rehearse
 from incident_pipeline.storage.inbox import IncidentRecord
 
 MOST_INCIDENTS = 50
+MOST_LINES = 60
+"""Of what a dry run said."""
 _OVER = ("closed", "merged")
 _DECIDABLE = (ActionState.PROPOSED, ActionState.EXPIRED, ActionState.FAILED)
 
@@ -139,20 +141,30 @@ class _Pages:
         return f"{head}<ol>{shown_actions}</ol>{asked_of_incident(self._application, incident_id, session)}"
 
     def _action(self, incident_id: str, action: RemediationAction, session: Session, now: datetime) -> str:
-        decidable = action.state in _DECIDABLE and not action.missing
+        # what tells the team goes out by itself: there is nothing to decide
+        to_do = action.call is not None or action.requires_approval
+        decidable = action.state in _DECIDABLE and not action.missing and to_do
         rehearsal = rehearse(self._application, incident_id, action, now) if decidable else None
         verdict = verdict_on(self._application, incident_id, action, now)
         rows = [
-            ("why", action.why), ("evidence", "; ".join(action.evidence)), ("command", action.command or "by hand"),
+            ("why", action.why), ("command", action.command or "by hand" * to_do),
             ("where", action.environment or "not known"),
             ("risk", "; ".join([action.risk.value, *action.risk_reasons])), ("expected", action.expected_effect),
             ("verified by", action.verification), ("undo", action.undo), ("needs", "; ".join(action.needs)),
             ("missing", action.missing), ("policy", f"{verdict.mode}, by {verdict.rule}: {verdict.why}"),
-            ("dry run", rehearsal.output if rehearsal else ""),
         ]  # fmt: skip
         facts = "".join(f"<dt>{name}</dt><dd>{shown(text, 2000)}</dd>" for name, text in rows if text)
+        if rehearsal is not None:
+            facts += f"<dt>dry run</dt><dd><pre>{_lines(rehearsal.output)}</pre></dd>"
+        if action.evidence:
+            lines = "".join(f"<li>{shown(line, 500)}</li>" for line in action.evidence)
+            facts += f"<dt>evidence</dt><dd><ul>{lines}</ul></dd>"
         form = _decision_form(incident_id, action, session) if decidable or action.state == "approved" else ""
         return f"<li><h2>{shown(action.title)} <span class=kind>{action.state}</span></h2><dl>{facts}</dl>{form}</li>"
+
+
+def _lines(text: str) -> str:
+    return "\n".join(shown(line, 500) for line in text.splitlines()[:MOST_LINES])
 
 
 def _login(sessions: Sessions) -> Response:

@@ -29,13 +29,17 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 _STYLE = """
+:root{color-scheme:light dark}
 body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;color:#1b1b1b;background:#fff}
 form{display:flex;flex-wrap:wrap;gap:.5rem}
 input,select,button{font:inherit;padding:.5rem}input[type=search]{flex:1 1 16rem}
 li{margin:1.2rem 0}ol{padding-left:1.2rem}.why{color:#444}.kind{color:#555;font-size:.9rem}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1rem}
+dl{display:grid;grid-template-columns:6rem 1fr;gap:.2rem 1rem}dt{color:#555}dd,dd li{margin:0}
+dd ul{margin:0;padding-left:1rem}
+pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1rem}
 a:focus,input:focus,select:focus,button:focus{outline:3px solid #0b57d0}
-@media(prefers-color-scheme:dark){body{background:#111;color:#eee}.why,.kind{color:#bbb}pre{background:#222}a{color:#8ab4f8}}
+@media(max-width:30rem){dl{display:block}dd{margin-bottom:.5rem}}
+@media(prefers-color-scheme:dark){body{background:#111;color:#eee}.why,.kind,dt{color:#bbb}pre{background:#222}a{color:#8ab4f8}}
 """
 
 

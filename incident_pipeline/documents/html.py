@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markupsafe import Markup
 
 from incident_pipeline.documents.render import render
@@ -31,7 +32,15 @@ def _reader() -> MarkdownIt:
     # a line end is a line end: our documents put one fact on each line
     reader = _Reader("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     reader.disable("image")
+    reader.core.ruler.push("addresses", _mark_addresses)
     return reader
+
+
+def _mark_addresses(state: StateCore) -> None:
+    """Links whose text is their address get a class: on paper the address of the others is printed beside them."""
+    for token in (inner for block in state.tokens for inner in block.children or ()):
+        if token.type == "link_open" and token.info == "auto":
+            token.attrJoin("class", "address")
 
 
 def html(markdown: str) -> str:

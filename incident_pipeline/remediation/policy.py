@@ -134,7 +134,7 @@ def _by_default(action: RemediationAction, environment: str | None, settings: Re
             return _waits(settings, "remediation.actions.communicate", "the configuration wants an approval")
         return _free("default: telling the team", "a message to the team touches no system")
     if is_production(environment):
-        where = f"{environment} is production" if environment else "the environment is not known"
+        where = f"{environment} counts as production" if environment else "the environment is not known"
         return _waits(settings, "default: production", f"{where}, and no rule names it")
     if settings.action(action.type.value).require_approval:
         return _waits(settings, "default: approval", "everything waits unless the configuration says otherwise")

@@ -52,10 +52,10 @@ def resolve(
         return action.model_copy(update={"environment": environment})
     target = target_of(action, environment, settings)
     if target is None or action.call is None or action.missing:
-        by_hand = (
-            (*action.needs, "a person: no target in remediation.targets fits") if not action.missing else action.needs
-        )
-        return action.model_copy(update={"call": None, "environment": environment, "needs": by_hand})
+        told = action.type is ActionType.COMMUNICATE
+        by_hand = () if action.missing or told else ("a person: no target in remediation.targets fits",)
+        needs = (*action.needs, *by_hand)
+        return action.model_copy(update={"call": None, "environment": environment, "needs": needs})
     values = _values(action, incident_id, environment)
     try:
         parameters = _parameters(target, action, values)

@@ -249,7 +249,7 @@ def test_the_page_prints_and_shows_nothing_that_acts() -> None:
     assert "<b>T" not in shown
     assert "<img" not in shown
     assert 'href="javascript' not in shown
-    assert '<a href="http://ok.example/">' in shown
+    assert '<a href="http://ok.example/" class="address">' in shown
     assert "@media print" in shown
     assert "default-src 'none'" in shown
 
@@ -259,3 +259,11 @@ def test_no_text_becomes_a_tag(text: str) -> None:
     opened = {token.tag for token in MarkdownIt().parse(text)} | {"a", "code", "em", "strong", "s", "br", "hr", "p"}
     tags = {part.split(">")[0].split()[0].strip("/") for part in html(text).split("<")[1:] if part[:1].isalpha()}
     assert tags <= opened | {"pre", "table", "thead", "tbody", "tr", "th", "td"}
+
+
+def test_on_paper_an_address_stands_beside_a_link_that_does_not_show_it() -> None:
+    assert html("<https://status.example/1>") == (
+        '<p><a href="https://status.example/1" class="address">https://status.example/1</a></p>\n'
+    )
+    assert "class" not in html("[the page](https://status.example/1)")
+    assert 'a[href^="http"]:not(.address)::after' in page("Postmortem", "", None)
