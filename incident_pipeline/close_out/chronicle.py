@@ -90,7 +90,7 @@ def _entry(event: Event, titles: Mapping[str, str]) -> TimelineEntry | None:
         return _made(event, kind, text, str(details.get("why") or details.get("error") or ""))
     if event.kind in _OF_ACTIONS:
         name = str(details.get("action", ""))
-        why = str(details.get("why") or details.get("comment") or "")
+        why = str(details.get("why") or details.get("comment") or details.get("output") or "")
         return _made(event, "action", f"{titles.get(name, name)}: {_OF_ACTIONS[event.kind]}", why)
     match event.kind:
         case "severity_escalated":

@@ -272,5 +272,6 @@ def test_an_alert_becomes_a_rollback_that_a_person_approved_and_prometheus_confi
             wait_for("close-out", lambda: store.materializations(ids["orders"], "knowledge_base_entry"), 60)
             postmortem = store.read(ids["orders"], "postmortem").markdown
             assert "Rollback to previous version (v2.3.4): approved by dana" in postmortem
+            assert "done (deployment.apps/orders rolled back)" in postmortem
             assert "it helped" in postmortem
             wait_for("the end in Slack", lambda: "Resolved" in told["text"], 30)

@@ -30,6 +30,8 @@ from incident_pipeline.storage.inbox.schema import incidents
 from kb.redaction import redact
 
 OUTPUT_LIMIT = 20_000
+GIST_LINES, GIST_LIMIT = 3, 300
+"""Of what a target said, for the timeline."""
 
 
 class Begun(NamedTuple):
@@ -159,7 +161,8 @@ class Executions(InboxBase):
                 exit_status=exit_status, finished_at=None if state == "unknown" else stamp(now),
                 verification=looked.value, verification_due=stamp(look_at) if look_at else None,
             )  # fmt: skip
-            note(connection, stamp(now), f"action_{state}", row.incident_id, action=row.action_id, why=reason)
+            said = {"action": row.action_id, "why": reason, "output": _gist(redact(output))}
+            note(connection, stamp(now), f"action_{state}", row.incident_id, **said)
             if state == "done" and row.action.undo_of:
                 _mark_undone(connection, row, stamp(now))
             return True
@@ -297,6 +300,14 @@ def _mark_undone(connection: sa.Connection, row: Execution, at: float) -> None:
     values = {"state": "undone", "reason": f"taken back by {row.action_id}"}
     connection.execute(executions.update().where(where & (executions.c.state == "done")).values(values))
     note(connection, at, "action_undone", row.incident_id, SYSTEM, action=row.action.undo_of)
+
+
+def _gist(output: str) -> str:
+    """What was said, short enough for one line of a timeline."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    gist = " / ".join(lines[:GIST_LINES])
+    cut = len(lines) > GIST_LINES or len(gist) > GIST_LIMIT
+    return f"{gist[:GIST_LIMIT]} ..." if cut else gist
 
 
 def _row(connection: sa.Connection, execution_id: int) -> Execution:

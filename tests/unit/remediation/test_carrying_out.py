@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from incident_pipeline.application import Application
+from incident_pipeline.close_out.chronicle import entries_of
 from incident_pipeline.config import RemediationSettings
 from incident_pipeline.models import Envelope, EvidenceKind, Gathered, MetricSeries, SeriesCheck
 from incident_pipeline.remediation.approvals import Choice, decide, proposed
@@ -65,6 +66,24 @@ def test_what_was_approved_is_carried_out_once(make: Make) -> None:
     scene.run()
     assert scene.target.effects == 1
     assert scene.is_now() == "done"
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("a\n\nb\n", "Step: done (a / b)"),
+        ("1\n2\n3\n4", "Step: done (1 / 2 / 3 ...)"),
+        ("", "Step: done"),
+        ("password=hunter2hunter2", "Step: done (password=[redacted])"),
+    ],
+)
+def test_what_the_target_said_stands_in_the_timeline(make: Make, output: str, told: str) -> None:
+    scene = make()
+    scene.decide()
+    scene.target.outcome = Outcome(True, output, 0)
+    scene.run()
+    events = scene.application.inbox.events(scene.incident_id)
+    assert told in [entry.text for entry in entries_of(events, {"rollback-1a2b3c": "Step"})]
 
 
 @pytest.mark.parametrize("what", ["reject", "expire", "change", "gone", "freeze", "forbid", "approvers"])
