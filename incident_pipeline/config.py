@@ -540,7 +540,7 @@ class Receiver(Section):
     port: int = Field(default=3001, ge=0, le=65535)
     """The port it listens on."""
     tokens: dict[str, SecretStr] = Field(default_factory=dict)
-    """Source -> bearer token; without any token only this machine may send."""
+    """Source -> bearer token; without one only this machine may send. `metrics`: what reading `/metrics` takes."""
     max_body_bytes: int = Field(default=2_000_000, ge=1)
     """A larger body is answered 413."""
 

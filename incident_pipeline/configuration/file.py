@@ -192,7 +192,7 @@ def _switches_off(scenario: Scenario, where: Location) -> str:
     if names[0] == "connections" and len(names) > 2:
         return _uses(scenario, names[1], alerts=names[1] in scenario.alerts.sources)
     if names[:2] == ["receiver", "tokens"] and len(names) > 2:
-        return f"webhooks of {names[2]}: they are refused"
+        return "/metrics: nobody may read it" if names[2] == "metrics" else f"webhooks of {names[2]}: they are refused"
     if names[:3] == ["context", "metrics", "queries"] and len(names) > 3:
         return f"the metric {names[3]}"
     return "this value; the default is used"

@@ -176,11 +176,15 @@ class _Receiver:
         silence = round((now - spoke).total_seconds())
         return {"warnings": [f"the Dagster daemon has been silent for {silence} s; see daemon.log, restart it"]}
 
-    async def metrics(self, _request: Request) -> Response:
-        """The application's own state."""
+    async def metrics(self, request: Request) -> Response:
+        """The application's own state; for whoever has its token, where it has one."""
         now = self._now()
         try:
+            if "metrics" in self._tokens:
+                admit(request, "metrics", self._tokens)
             state = await asyncio.to_thread(self._inbox.state, now)
+        except Refused as refused:
+            return _sentence(refused.status, refused)
         except StoreError as error:
             return _sentence(503, error)
         disk = disk_state(self._data_dir, now) if self._data_dir else None

@@ -58,6 +58,9 @@ class Stack:
         assert line.startswith("ready: "), f"{line!r}; logs: {self.logs()}"
         self.receiver, self.ui = line.split()[1:3]
 
+    def tend(self) -> None:
+        """Start again what nothing of the responder's own starts again: nothing here."""
+
     def stop(self) -> float:
         """SIGTERM; returns how long it took."""
         began = time.monotonic()

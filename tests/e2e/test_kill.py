@@ -13,7 +13,8 @@ import pytest
 
 from assets.dead_runs import UNFINISHED
 from assets.instance import open_home
-from tests.e2e.stack import Stack, kill, running, wait_for
+from tests.e2e.conftest import SetUp
+from tests.e2e.stack import Stack, kill, wait_for
 from tests.e2e.test_up import ONE_DIAGNOSIS, alert
 
 VICTIMS = {
@@ -22,15 +23,16 @@ VICTIMS = {
     "code server": "api grpc",
     "web server": "dagster_webserver",
     "runner": "assets.runner",
+    "worker": "celery",
     "everything": "",
 }
 ALERTS_A_ROUND = 3
 
 
 def victims(stack: Stack, who: str, rng: random.Random) -> list[int]:
-    """The processes to kill; the forked runs carry the runner's command line, so each of them may be the one."""
+    """The processes to kill; forked runs carry the command line of what forked them, so each of them may be the one."""
     found = stack.pids(VICTIMS[who])
-    return [rng.choice(found)] if who == "runner" and found else found
+    return [rng.choice(found)] if who in ("runner", "worker") and found else found
 
 
 def send_until_accepted(stack: Stack, number: int) -> bool:
@@ -49,21 +51,20 @@ def unfinished_runs(stack: Stack) -> list[str]:
 
 @pytest.mark.timeout(1800)
 def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_stuck(
-    tmp_path: Path, rng: random.Random, whole: bool
+    set_up: SetUp, tmp_path: Path, rng: random.Random, whole: bool
 ) -> None:
-    rounds = (
-        [rng.choice(sorted(VICTIMS)) for _ in range(40)]
-        if whole
-        else ["runner", "everything", rng.choice(sorted(VICTIMS))]
-    )
+    # empty: any of those that there are
+    rounds = [""] * 40 if whole else ["runner", "everything", ""]
     accepted: set[str] = set()
-    with running(tmp_path, ONE_DIAGNOSIS) as stack:
-        for turn, who in enumerate(rounds):
+    with set_up(tmp_path, ONE_DIAGNOSIS) as stack:
+        for turn, wanted in enumerate(rounds):
             for number in range(turn * ALERTS_A_ROUND, (turn + 1) * ALERTS_A_ROUND):
                 if send_until_accepted(stack, number):
                     accepted.add(f"alert-{number}")
             moment = rng.uniform(0, 4)
             time.sleep(moment)  # there is nothing to await: the moment is what is tested
+            stack.tend()
+            who = wanted or rng.choice([name for name, word in sorted(VICTIMS.items()) if stack.pids(word)])
             print(f"round {turn}: kill {who} after {moment:.2f} s")
             if who == "everything":
                 stack.kill_everything()
@@ -74,6 +75,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_stuck(
         assert accepted
 
         def all_diagnosed() -> bool:
+            stack.tend()
             records = stack.incidents()
             return (
                 bool(records)

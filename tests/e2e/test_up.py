@@ -11,7 +11,8 @@ import pytest
 
 from incident_pipeline.storage.inbox import IncidentRecord
 from incident_pipeline.storage.incidents.store import IncidentStore
-from tests.e2e.stack import Stack, running, wait_for
+from tests.e2e.conftest import SetUp
+from tests.e2e.stack import Stack, wait_for
 
 ONE_DIAGNOSIS = "scenario:\n  diagnosis:\n    updates: [0s]\n"
 
@@ -32,9 +33,9 @@ def alert(number: int, service: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(set_up: SetUp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One start for all of this module: it costs more than any of the tests."""
-    with running(tmp_path_factory.mktemp("up"), ONE_DIAGNOSIS) as started:
+    with set_up(tmp_path_factory.mktemp("up"), ONE_DIAGNOSIS) as started:
         yield started
 
 

@@ -303,6 +303,18 @@ def test_a_dispatcher_that_cannot_be_woken_costs_no_alert(place: Place, caplog: 
     assert "could not be woken" in caplog.text
 
 
+def test_metrics_are_for_whoever_has_their_token(place: Place) -> None:
+    token = "scrape-token-0123456789"  # noqa: S105
+    app = create_receiver(place.inbox, Scenario.model_validate({"receiver": {"tokens": {"metrics": token}}}), (), list)
+
+    async def statuses() -> list[int]:
+        async with running(app):
+            given = [{}, {"authorization": "Bearer wrong"}, {"authorization": f"Bearer {token}"}]
+            return [(await ask(app, "/metrics", headers=headers, client="192.0.2.7")).status for headers in given]
+
+    assert asyncio.run(statuses()) == [401, 401, 200]
+
+
 def test_health_and_metrics(place: Place) -> None:
     async def both() -> tuple[Answer, Answer]:
         app = place.app()

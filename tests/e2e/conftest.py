@@ -1,0 +1,33 @@
+"""What end-to-end tests run on: the embedded default, and with `--whole` PostgreSQL and Celery as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.scaled_out import scaled_out
+from tests.e2e.stack import Stack, running
+
+SetUp = Callable[[Path, str], AbstractContextManager[Stack]]
+"""Starts the responder below a folder, on a configuration."""
+
+
+@contextmanager
+def running_scaled_out(directory: Path, configuration: str) -> Iterator[Stack]:
+    """As `running`, on PostgreSQL and Celery."""
+    with scaled_out(directory, configuration) as stack:
+        stack.start()
+        yield stack
+
+
+SET_UPS: dict[str, SetUp] = {"embedded": running, "scaled out": running_scaled_out}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that names `set_up` runs on every one of them, or on the default alone."""
+    if "set_up" in metafunc.fixturenames:
+        names = list(SET_UPS) if metafunc.config.getoption("--whole") else ["embedded"]
+        metafunc.parametrize("set_up", [SET_UPS[name] for name in names], ids=names, scope="module")
