@@ -332,6 +332,8 @@ class Communication(Section):
     """Where Slack messages go instead while `remediation.shadow` is on; nothing: nowhere."""
     notes: tuple[Literal["pagerduty", "opsgenie"], ...] = ()
     """At whom the status update is also written as a note on the alerts of the incident; empty: nowhere."""
+    follow: tuple[Literal["pagerduty", "opsgenie"], ...] = ()
+    """Whose alerts are acknowledged and resolved there when a person does so here; empty: nobody's."""
     status_page: bool = False
     """Whether an update of the public status page is proposed."""
     stakeholder_notify: bool = False

@@ -20,7 +20,8 @@ def team_channel(settings: RemediationSettings) -> str | None:
 def anybody_told(settings: RemediationSettings) -> bool:
     """Whether anybody is to be told of anything; else nothing needs to be read."""
     named = settings.communication
-    return team_channel(settings) is not None or named.stakeholder_notify or named.status_page or bool(named.notes)
+    at_vendors = bool(named.notes or named.follow)
+    return team_channel(settings) is not None or named.stakeholder_notify or named.status_page or at_vendors
 
 
 def is_withheld(settings: RemediationSettings) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from incident_pipeline.communication.mail import notice_mail
 from incident_pipeline.communication.rich_text import slack_escaped
 from incident_pipeline.communication.vendor_notes import NoteMedium
+from incident_pipeline.communication.vendor_status import SUFFIX, StatusMedium
 from incident_pipeline.config import AlertSource, Connection, Scenario
 from incident_pipeline.connectors import message_webhook, opsgenie, pagerduty, slack, smtp
 from incident_pipeline.connectors.base import SourceSettings
@@ -172,6 +173,10 @@ def build_medium(medium: str, scenario: Scenario, transport: Any = None) -> Medi
         return NoteMedium(pagerduty.build(settings("pagerduty")))
     if medium == "opsgenie":
         return NoteMedium(opsgenie.build(settings("opsgenie")))
+    if medium == "pagerduty" + SUFFIX:
+        return StatusMedium(pagerduty.build(settings("pagerduty")))
+    if medium == "opsgenie" + SUFFIX:
+        return StatusMedium(opsgenie.build(settings("opsgenie")))
     return SlackMedium(slack.build(settings("slack")))
 
 

@@ -49,6 +49,9 @@ def _steps(
     for vendor in settings.communication.notes:
         message = f"status update as a note on the alert{stored}"
         yield CommunicationStep(audience="responders", channel=vendor, message=message, next_update_due=due)
+    for vendor in settings.communication.follow:
+        message = f"acknowledged and resolved there when a person does so here{stored}"
+        yield CommunicationStep(audience="responders", channel=vendor, message=message)
     for who in concerned(settings.communication, incident):
         ways = [f"Slack {who.slack_channel}" if who.slack_channel else "", "e-mail" if who.emails else ""]
         ways.append(f"webhook {who.webhook}" if who.webhook else "")

@@ -24,6 +24,7 @@ from incident_pipeline.communication.slack_message import Known, header_message,
 from incident_pipeline.communication.stakeholders import stakeholder_notice
 from incident_pipeline.communication.trouble import run_failed
 from incident_pipeline.communication.vendor_notes import vendor_notes
+from incident_pipeline.communication.vendor_status import vendor_status
 from incident_pipeline.errors import IncidentPipelineError, NotFoundError
 from incident_pipeline.models import Diagnosis, Incident, Remediation, RemediationAction, StatusUpdate, Symptoms
 from incident_pipeline.remediation.records import Execution, Verification, action_hash
@@ -138,6 +139,7 @@ def _drafts(
         told = "status update" if whole else changed[0].text
         drafts += vendor_notes(settings, incident, text, before.sequence + 1) if whole else []
         drafts += to_team(settings, key, reply(text, told), thread=header, **about)
+    drafts += vendor_status(settings, incident, known.acknowledged_by, known.resolved_by)
     return drafts + _notices(application, known, changed, before, now)
 
 

@@ -86,7 +86,7 @@ def vendor_notes(settings: RemediationSettings, incident: Incident, text: str, s
             **about,
         )
         for vendor in settings.communication.notes
-        for alert_id in _alerts_of(vendor, incident)
+        for alert_id in alerts_of(vendor, incident)
     ]
 
 
@@ -95,7 +95,8 @@ def mark_of(key: str) -> str:
     return f"[incident-pipeline {hashlib.sha256(key.encode()).hexdigest()[:12]}]"
 
 
-def _alerts_of(vendor: str, incident: Incident) -> Iterator[str]:
+def alerts_of(vendor: str, incident: Incident) -> Iterator[str]:
+    """The vendor's ids of an incident's alerts, the first few."""
     found = dict.fromkeys(alert.source_id for alert in incident.alerts if alert.source == vendor)
     yield from list(found)[:MOST_ALERTS]
 

@@ -29,7 +29,7 @@ from incident_pipeline.connectors.paging import Collected, collect, mapped, move
 from incident_pipeline.connectors.shapes import at, compiled, mapping, rows_at
 from incident_pipeline.errors import PermanentSourceError, SourceError
 from incident_pipeline.evidence.envelopes import answered
-from incident_pipeline.models import Alert, Envelope, EvidenceKind
+from incident_pipeline.models import Alert, AlertStatus, Envelope, EvidenceKind
 from incident_pipeline.moments import parse_moment
 
 URL = "https://api.opsgenie.com"
@@ -113,6 +113,30 @@ class Opsgenie:
         answer = await self._client.get(path, {"limit": PAGE, "order": "desc"}, deadline=Deadline(seconds))
         notes = rows_at(answer, "values" if "values" in answer.object() else "data")
         return any(mark in str(at(note, "note")) for note in notes)
+
+    async def status_of(self, alert_id: str, seconds: float = 8.0) -> AlertStatus:
+        """How far an alert is.
+
+        Raises:
+            SourceError: nobody can tell now.
+        """
+        answer = await self._client.get(f"{self._paths.alerts}/{quote(alert_id, safe='')}", deadline=Deadline(seconds))
+        body = answer.object()
+        # the successor answers the alert itself
+        found = mapping(body.get("data") or body)
+        if at(found, "status") == "closed":
+            return AlertStatus.RESOLVED
+        return AlertStatus.ACKNOWLEDGED if at(found, "acknowledged") is True else AlertStatus.TRIGGERED
+
+    async def set_status(self, alert_id: str, status: AlertStatus, seconds: float = 8.0) -> None:
+        """Acknowledge or close an alert; sent once, and done a moment after it was answered.
+
+        Raises:
+            SourceError: it was refused, or nobody knows whether it was taken.
+        """
+        verb = "close" if status is AlertStatus.RESOLVED else "acknowledge"
+        path = f"{self._paths.alerts}/{quote(alert_id, safe='')}/{verb}"
+        await self._client.request("POST", path, json={"source": "incident-pipeline"}, deadline=Deadline(seconds))
 
     async def close(self) -> None:
         """Let go of connections."""

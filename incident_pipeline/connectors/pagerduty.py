@@ -24,14 +24,14 @@ from incident_pipeline.connectors.answers import Answer, Dialect, Rate, RefusedE
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
-from incident_pipeline.connectors.pagerduty_rows import alert_from, deployment_from, on_call_from
+from incident_pipeline.connectors.pagerduty_rows import STATUSES, alert_from, deployment_from, on_call_from
 from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, moved, unique
 from incident_pipeline.connectors.shapes import at, rows_at
 from incident_pipeline.errors import SourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.evidence.service_identity import ServiceNames
 from incident_pipeline.intake.alert_fields import one_line, severity_of
-from incident_pipeline.models import Envelope, EvidenceKind, Service, Severity
+from incident_pipeline.models import AlertStatus, Envelope, EvidenceKind, Service, Severity
 from incident_pipeline.moments import parse_moment
 
 URL = "https://api.pagerduty.com"
@@ -171,6 +171,25 @@ class PagerDuty:
         path = f"/incidents/{quote(incident_id, safe='')}/notes"
         answer = await self._client.get(path, deadline=Deadline(seconds))
         return any(mark in str(at(note, "content")) for note in rows_at(answer, "notes"))
+
+    async def status_of(self, incident_id: str, seconds: float = 8.0) -> AlertStatus:
+        """How far an incident is.
+
+        Raises:
+            SourceError: nobody can tell now.
+        """
+        answer = await self._client.get(f"/incidents/{quote(incident_id, safe='')}", deadline=Deadline(seconds))
+        return STATUSES.get(str(at(answer.object(), "incident", "status")), AlertStatus.TRIGGERED)
+
+    async def set_status(self, incident_id: str, status: AlertStatus, seconds: float = 8.0) -> None:
+        """Acknowledge or resolve an incident; sent once. One that is resolved would be opened again: look first.
+
+        Raises:
+            SourceError: it was refused, or nobody knows whether it was done.
+        """
+        path = f"/incidents/{quote(incident_id, safe='')}"
+        wanted = {"incident": {"type": "incident_reference", "status": status.value}}
+        await self._client.request("PUT", path, json=wanted, deadline=Deadline(seconds))
 
     async def _on_call(self, question: Question, deadline: Deadline) -> Envelope[Any]:
         """Who is called first for the services of the incident; everybody who is where none of them is known here."""

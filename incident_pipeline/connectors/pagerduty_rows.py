@@ -16,7 +16,7 @@ from incident_pipeline.intake.alert_fields import one_line, severity_of, text_of
 from incident_pipeline.models import Alert, AlertStatus, Deployment, OnCall, Severity
 from incident_pipeline.moments import parse_moment
 
-_STATUSES = {
+STATUSES = {
     "triggered": AlertStatus.TRIGGERED,
     "acknowledged": AlertStatus.ACKNOWLEDGED,
     "resolved": AlertStatus.RESOLVED,
@@ -33,7 +33,7 @@ _EVENTS = {
 def alert_from(item: Mapping[str, Any]) -> Alert:
     """An incident of the API or of a webhook."""
     word = one_line(item.get("worst_alert_severity") or at(item, "priority", "summary") or item.get("urgency"))
-    status = _STATUSES.get(str(item.get("status")), AlertStatus.TRIGGERED)
+    status = STATUSES.get(str(item.get("status")), AlertStatus.TRIGGERED)
     ended = item.get("resolved_at") or item.get("last_status_change_at")
     service = one_line(at(item, "service", "summary"))
     labels = {
@@ -99,7 +99,7 @@ def alerts_from_webhook(body: Any, *, received_at: datetime | None = None) -> li
         raise InputError(f"event.occurred_at: {error}") from error
     if occurred is None:
         raise InputError("event.occurred_at: missing")
-    status = _EVENTS.get(event["event_type"]) or _STATUSES.get(str(data.get("status")), AlertStatus.TRIGGERED)
+    status = _EVENTS.get(event["event_type"]) or STATUSES.get(str(data.get("status")), AlertStatus.TRIGGERED)
     given = {**data, "status": status.value, "created_at": data.get("created_at") or occurred}
     if status is AlertStatus.RESOLVED:
         given["resolved_at"] = data.get("resolved_at") or occurred

@@ -92,6 +92,30 @@ def test_polling_and_notes() -> None:
     assert Contract(SPEC).problems(failing.requests[0]) == []
 
 
+@pytest.mark.parametrize(
+    ("alert", "status"),
+    [
+        ({"status": "open", "acknowledged": False}, AlertStatus.TRIGGERED),
+        ({"status": "open", "acknowledged": True}, AlertStatus.ACKNOWLEDGED),
+        ({"status": "closed", "acknowledged": True}, AlertStatus.RESOLVED),
+    ],
+)
+def test_status_is_read_of_both_and_set_by_the_contract(alert: dict[str, Any], status: AlertStatus) -> None:
+    recorder = Recorder(lambda _: {"data": alert, "result": "Request will be processed"})
+    one = source(recorder)
+    assert asyncio.run(one.status_of("a-1")) == status
+    assert asyncio.run(source(Recorder(lambda _: alert)).status_of("a-1")) == status
+    asyncio.run(one.set_status("a-1", AlertStatus.ACKNOWLEDGED))
+    asyncio.run(one.set_status("a-1", AlertStatus.RESOLVED))
+    assert [request.url.path for request in recorder.requests] == [
+        "/v2/alerts/a-1",
+        "/v2/alerts/a-1/acknowledge",
+        "/v2/alerts/a-1/close",
+    ]
+    contract = Contract(SPEC)
+    assert [contract.problems(request) for request in recorder.requests] == [[], [], []]
+
+
 def test_recorded_webhook() -> None:
     body = json.loads(shared_path("contracts/opsgenie/webhooks/zulip_create.json").read_text())
     (alert,) = alerts_from_webhook(body, received_at=AROUND)

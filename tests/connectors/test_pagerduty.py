@@ -212,6 +212,30 @@ def test_a_note_is_written_once_and_as_whom_it_should() -> None:
     assert valid(good)
 
 
+@pytest.mark.parametrize("status", ["triggered", "acknowledged", "resolved"])
+def test_status_is_read_and_set_by_the_vendors_contract(status: str) -> None:
+    recorder = Recorder(lambda _: {"incident": {"id": "P1", "status": status}})
+    one = source(recorder, headers={"From": "oncall@example.org"})
+    assert asyncio.run(one.status_of("P1")) == AlertStatus(status)
+    asyncio.run(one.set_status("P1", AlertStatus.RESOLVED))
+    looked, written = recorder.requests
+    assert looked.url.path == "/incidents/P1"
+    assert (written.method, written.url.path, written.headers["from"]) == (
+        "PUT",
+        "/incidents/P1",
+        "oncall@example.org",
+    )
+    assert json.loads(written.content) == {"incident": {"type": "incident_reference", "status": "resolved"}}
+    assert valid(recorder)
+
+
+def test_a_status_that_may_have_been_set_is_not_set_again() -> None:
+    recorder = Recorder(lambda _: httpx.Response(503))
+    with pytest.raises(TransientSourceError):
+        asyncio.run(source(recorder).set_status("P1", AlertStatus.ACKNOWLEDGED))
+    assert len(recorder.requests) == 1
+
+
 def entry(name: str, level: Any = 1, policy: str = "EP1", **about: Any) -> dict[str, Any]:
     return {
         "user": {"summary": name},
