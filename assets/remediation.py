@@ -8,6 +8,7 @@ from assets.resources import Responder
 from assets.results import Made
 from incident_pipeline.close_out.closing import text_of_runbook
 from incident_pipeline.communication.planning import with_communication_plan
+from incident_pipeline.connectors.limits import limited_by
 from incident_pipeline.models import Diagnosis, Incident, Remediation, SuggestedRunbook
 from incident_pipeline.remediation.carrying_out import carry_out
 from incident_pipeline.remediation.plan import plan_remediation
@@ -59,5 +60,6 @@ def dry_runs(responder: Responder, incident: Incident, remediation: Remediation)
 def executed_actions(context: dg.AssetExecutionContext, responder: Responder) -> Made:
     """What was carried out, by whose approval and with which result; running it does what is approved, once."""
     application, incident_id = responder.application, context.partition_key
-    done = carry_out(application, incident_id, context.run.run_id, responder.now)
+    with limited_by(application.rates):
+        done = carry_out(application, incident_id, context.run.run_id, responder.now)
     return Made(done, executed_facts(done))

@@ -146,7 +146,8 @@ class Application:
         """The kinds of evidence that webhooks have brought; none where there is no inbox yet."""
         from incident_pipeline.errors import StoreError
 
-        if "inbox" not in self.__dict__ and not (self.data_dir / "inbox.sqlite").exists():
+        location = self.inbox_location
+        if isinstance(location, Path) and not location.exists():
             return frozenset()
         try:
             return self.inbox.has_changes()
@@ -165,7 +166,7 @@ class Application:
         """How often each source may be asked, shared by all runs."""
         from incident_pipeline.storage.rate_store import RateStore
 
-        return RateStore(self.data_dir / "inbox.sqlite")
+        return RateStore(self.inbox_location)
 
     def close(self) -> None:
         """Let go of what was opened."""

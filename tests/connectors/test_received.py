@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from incident_pipeline.application import Application
 from incident_pipeline.config import Scenario
@@ -93,6 +94,20 @@ def test_what_github_sends_is_evidence_without_any_key(application: Application)
     assert released.finished_at == AROUND - timedelta(minutes=5)
     (change,) = found[EvidenceKind.CODE_CHANGES].rows
     assert (change.service, change.files, change.message) == ("payments", ("config/pool.yaml",), "Halve the pool")
+
+
+def test_an_inbox_elsewhere_is_where_evidence_and_limits_are_looked_up(
+    application: Application, tmp_path: Path
+) -> None:
+    url = SecretStr(f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+    shared = application.scenario.model_copy(update={"inbox_url": url})
+    receiving, running = (Application(shared, tmp_path / name) for name in ("one", "two"))
+    assert post(receiving, "github", deployment("success", -5)).status_code == 202
+    receiving.rates.pause("github", 3600)
+    assert any(source.name == "webhooks" for source in running.sources()[EvidenceKind.DEPLOYMENTS])
+    assert running.rates.paused("github") > 0
+    for one in (receiving, running):
+        one.close()
 
 
 def test_only_who_knows_the_secret_is_let_in(application: Application) -> None:
