@@ -36,7 +36,10 @@ def rehearse(application: Application) -> None:
     environment = dict(os.environ)
     try:
         with tempfile.TemporaryDirectory(prefix="rehearsal-") as directory:
-            stage = Application.load(None, Path(directory) / "data", {})
+            # a configuration of its own: the real one may name a database that everybody shares
+            config = Path(directory) / "incident.yaml"
+            config.write_text("scenario: {}\n")
+            stage = Application.load(config, Path(directory) / "data", {})
             _lend_memory(application, stage)
             try:
                 replay(stage, _folder(Path(directory) / "incident"))

@@ -30,9 +30,13 @@ print(sorted(os.listdir(sys.argv[1])) if os.path.isdir(sys.argv[1]) else [])
 def test_a_rehearsal_loads_what_runs_need_and_leaves_nothing(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
+    # what others share is no stage for an invented incident
+    shared = tmp_path / "shared.sqlite"
+    config = tmp_path / "incident.yaml"
+    config.write_text(f"scenario:\n  inbox_url: sqlite:///{shared}\n")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "data")],
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), "INCIDENT_PIPELINE_CONFIG": str(config)},
         capture_output=True,
         text=True,
         check=False,
@@ -41,3 +45,4 @@ def test_a_rehearsal_loads_what_runs_need_and_leaves_nothing(tmp_path: Path) -> 
     assert done.stdout.strip() == "[]", "an incident that nobody had was stored"
     assert list(temporary.iterdir()) == []
     assert "failed" not in done.stderr
+    assert not shared.exists()

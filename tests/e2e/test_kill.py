@@ -83,7 +83,8 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_stuck(
                 and sum(r.alerts for r in records) == len(accepted)
             )
 
-        wait_for("diagnosis of every incident", all_diagnosed, seconds=240)
+        # all that was sent while parts of it were dead is diagnosed now
+        wait_for("diagnosis of every incident", all_diagnosed, seconds=240 + 8 * len(accepted))
         inbox = stack.inbox
         members = Counter(
             a.source_id for record in inbox.incidents() for a in inbox.incident(record.incident_id).alerts
