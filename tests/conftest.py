@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import SAMPLE, WHOLE
+
 Item = TypeVar("Item")
 SEED_VARIABLE = "TEST_SEED"
 
-settings.register_profile("sample", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("whole", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("sample", max_examples=SAMPLE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("whole", max_examples=WHOLE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

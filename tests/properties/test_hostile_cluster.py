@@ -21,6 +21,7 @@ from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.models import Evidence, EvidenceKind, Window
 from incident_pipeline.remediation.plan import plan_remediation
 from incident_pipeline.storage.incidents.rows import from_rows, to_rows
+from tests.examples import examples
 from tests.unit.diagnosis.kubernetes.objects import NOW, alert, at, cluster, event, evidence_of, line, unready
 
 INCIDENT = incident_from((alert(),))
@@ -47,7 +48,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found + [place for key, item in inner for place in _places(item, (*path, key))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 10**6), wrong=st.lists(WRONG, min_size=4, max_size=4))
 def test_any_field_may_be_anything(seed: int, wrong: list[Any]) -> None:
     chance = random.Random(seed)

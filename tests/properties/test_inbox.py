@@ -20,6 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from incident_pipeline.errors import InputError
 from incident_pipeline.storage.inbox import Claim, Inbox
 from incident_pipeline.storage.inbox.schema import LIVE_CLAIM_STATES, alert_keys, alerts, claims, incidents, tracks
+from tests.examples import examples
 from tests.unit.intake.builders import NOW, SETTINGS, alert, catalogue
 
 SERVICES = catalogue(checkout="payments", frontend="checkout,search")
@@ -208,5 +209,5 @@ class InboxMachine(RuleBasedStateMachine):
             assert waits or (diagnosed and closed), dict(row)
 
 
-InboxMachine.TestCase.settings = settings(stateful_step_count=40)
+InboxMachine.TestCase.settings = settings(stateful_step_count=40, max_examples=examples(12))
 TestInbox = pytest.mark.timeout(3600)(InboxMachine.TestCase)

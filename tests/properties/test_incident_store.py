@@ -18,6 +18,7 @@ from incident_pipeline.models import Deployment, Envelope, EnvelopeStatus, Evide
 from incident_pipeline.storage.incidents.content import prepare
 from incident_pipeline.storage.incidents.store import IncidentStore
 from incident_pipeline.storage.incidents.tables import ASSETS
+from tests.examples import examples
 from tests.properties.stored_values import of_asset
 
 NOW = datetime(2026, 11, 23, 14, 35, tzinfo=UTC)
@@ -38,7 +39,7 @@ def canonical(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("asset", ASSET_NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=st.data())
 def test_rows_hold_the_whole_value(asset: str, data: st.DataObject) -> None:
     value = data.draw(of_asset(ASSETS[asset]))
@@ -49,7 +50,7 @@ def test_rows_hold_the_whole_value(asset: str, data: st.DataObject) -> None:
 def test_the_file_holds_the_whole_value(asset: str, tmp_path: Path) -> None:
     store = IncidentStore(tmp_path)
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=examples(4), deadline=None)
     @given(value=of_asset(ASSETS[asset]))
     def written_is_read(value: Any) -> None:
         record = store.write("INC-1", {asset: value}, run_id="r", as_of=NOW, now=NOW)[asset]
@@ -59,7 +60,7 @@ def test_the_file_holds_the_whole_value(asset: str, tmp_path: Path) -> None:
     written_is_read()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(text=st.text(max_size=60), key=st.text(max_size=12), number=st.floats())
 def test_hostile_text_is_stored_in_a_form_that_no_longer_changes(text: str, key: str, number: float) -> None:
     attributes = {key: [text, number, {"deeper": {key: text}}], "at": NOW, "raw": b"\xff\x00", 7: {1, 2}}
@@ -88,7 +89,7 @@ ANSWERS: Sequence[Gathered[Deployment]] = (
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(history=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=7))
 def test_versions_only_grow_and_what_was_known_stays_known(history: list[Gathered[Deployment]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kb.redaction import redact, redact_value
+from tests.examples import examples
 
 PIECES = st.sampled_from(
     [
@@ -86,7 +87,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(200))
 @given(TEXTS)
 def test_redacting_twice_changes_nothing(text: str) -> None:
     once = redact(text)

@@ -12,6 +12,7 @@ from incident_pipeline.config import Scenario, Section
 from incident_pipeline.configuration.file import LoadedScenario, load_scenario
 from incident_pipeline.configuration.mistakes import Location, keys_of, section_at
 from incident_pipeline.errors import ConfigurationError
+from tests.examples import examples
 from tests.shared_data import shared_path
 
 DATADOG = {"alerts": {"sources": {"datadog": {"api_key": "${DD_API_KEY}", "app_key": "${DD_APP_KEY}"}}}}
@@ -360,7 +361,7 @@ VALUES = st.recursive(SCALARS, lambda s: st.lists(s) | st.dictionaries(st.text(m
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(60))
 @given(where=st.sampled_from(list(sections())), key=NAMES, value=VALUES)
 def test_any_unknown_key_at_any_depth_gets_a_suggestion(tmp_path: Path, where: Location, key: str, value: Any) -> None:
     section = section_at(where)
@@ -372,7 +373,7 @@ def test_any_unknown_key_at_any_depth_gets_a_suggestion(tmp_path: Path, where: L
     assert suggested or "put it in quotes" in text
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(60))
 @given(data=st.data())
 def test_any_value_under_any_key_is_taken_or_refused_in_sentences(tmp_path: Path, data: st.DataObject) -> None:
     where = data.draw(st.sampled_from(list(sections())))

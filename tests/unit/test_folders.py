@@ -36,6 +36,7 @@ from incident_pipeline.models import (
     Severity,
     Span,
 )
+from tests.examples import examples
 from tests.shared_data import shared_path
 
 ALERT = {
@@ -425,7 +426,7 @@ ROWS = {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(20))
 @given(data=st.data())
 def test_what_is_written_is_what_is_read(tmp_path: Path, data: st.DataObject) -> None:
     rows: dict[EvidenceKind, list[Any]] = {

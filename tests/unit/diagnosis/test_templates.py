@@ -14,6 +14,7 @@ from benchmarks.log_patterns import quality
 from incident_pipeline.cli.log_files import joined, read_log_file
 from incident_pipeline.diagnosis.templates import mask, mine, parameters
 from incident_pipeline.errors import InputError
+from tests.examples import examples
 from tests.shared_data import shared_path
 
 
@@ -55,7 +56,7 @@ def test_lists_of_any_length_are_one_template() -> None:
     assert mask("delete blk_1 blk_2 blk_3") == mask("delete blk_9")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=30), st.randoms())
 def test_any_text_is_grouped_and_order_does_not_matter(messages: list[str], order: object) -> None:
     mined = mine(messages)

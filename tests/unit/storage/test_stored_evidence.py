@@ -37,7 +37,7 @@ def test_a_folder_is_stored_whole_and_exported_to_the_same_diagnosis(
     found = sorted(path.parent for path in shared_path("data/incidents").rglob("alerts.json*"))
     assert found
     store = IncidentStore(tmp_path / "incidents")
-    for number, folder in enumerate(sample(found, 5, rng, whole)):
+    for number, folder in enumerate(sample(found, 3, rng, whole)):
         incident, evidence, original = stored(store, f"INC-{number}", folder)
         for kind in EvidenceKind:
             given, kept = getattr(original, kind.value), getattr(evidence, kind.value)
