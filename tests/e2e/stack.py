@@ -19,8 +19,25 @@ from typing import Any, TypeVar
 from incident_pipeline.storage.inbox import Inbox, IncidentRecord
 
 T = TypeVar("T")
+ONE_DIAGNOSIS = "scenario:\n  diagnosis:\n    updates: [0s]\n"
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.05
+
+
+def alert(number: int, service: str) -> dict[str, str]:
+    """An alert in our own format; one with the same service is the same alert again."""
+    return {
+        "source": "custom",
+        "source_id": f"alert-{number}",
+        "dedup_key": f"errors-{service}",
+        "title": f"Errors in {service}",
+        "summary": f"{service} answers with errors",
+        "severity": "P2",
+        "status": "triggered",
+        "service": service,
+        "environment": "production",
+        "started_at": "2026-11-20T14:35:00Z",
+    }
 
 
 def wait_for(what: str, look: Callable[[], T | None], seconds: float, every: float = POLL_SECONDS) -> T:

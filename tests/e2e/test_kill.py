@@ -14,8 +14,7 @@ import pytest
 from assets.dead_runs import UNFINISHED
 from assets.instance import open_home
 from tests.e2e.conftest import SetUp
-from tests.e2e.stack import Stack, kill, wait_for
-from tests.e2e.test_up import ONE_DIAGNOSIS, alert
+from tests.e2e.stack import ONE_DIAGNOSIS, Stack, alert, kill, wait_for
 
 VICTIMS = {
     "receiver": "incident_pipeline.console.serve",

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.scaled_out import scaled_out
-from tests.e2e.stack import Stack, wait_for
+from tests.e2e.stack import Stack, alert, wait_for
 from tests.e2e.test_kill import unfinished_runs
-from tests.e2e.test_up import alert
 from tests.integration.peers import free_port
 
 CONFIGURATION = "scenario:\n  diagnosis:\n    updates: [0s]\n    max_concurrent: 4\n"
