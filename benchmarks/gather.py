@@ -1,7 +1,8 @@
 """How long gathering takes: all sources as servers on loopback that answer after 300 ms, with realistic sizes.
 
 Run: `.venv/bin/python -m benchmarks.gather`. It prints the wait for all evidence, that of the slowest source alone, and
-our own time for reading a thousand log lines and twenty series.
+our own time for reading a thousand log lines and twenty series. Where Datadog's own client is installed
+(`pip install datadog-api-client`, no part of this project), it asks the same server for the same lines in the same run.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from incident_pipeline.config import Scenario
-from incident_pipeline.connectors.datadog import log_entry
+from incident_pipeline.config import Connection, Scenario
+from incident_pipeline.connectors.base import Question, SourceSettings
+from incident_pipeline.connectors.datadog import build
+from incident_pipeline.connectors.datadog_rows import log_entry
+from incident_pipeline.connectors.deadline import Deadline
+from incident_pipeline.connectors.log_plan import LogSearch
 from incident_pipeline.connectors.prometheus import Asked, series_from
 from incident_pipeline.connectors.registry import build_sources
 from incident_pipeline.evidence.gather import gather_now, question_for
 from incident_pipeline.incident_folder.reading import incident_from
 from incident_pipeline.json_text import loads
-from incident_pipeline.models import Alert, EvidenceKind
+from incident_pipeline.models import Alert, EvidenceKind, Window
 
 DELAY = 0.3
 NOW = datetime(2026, 11, 23, 14, 45, tzinfo=UTC)
@@ -86,7 +91,7 @@ def answer(path: str) -> Any:
     if path.endswith("/query_range"):
         return matrix(SERIES // 4)
     if path.endswith("/logs/events/search"):
-        return log_lines(LINES // 4)
+        return log_lines(LINES if path.startswith("/alone") else LINES // 4)
     return {"/incidents": {"incidents": [], "more": False}}.get(path, [])
 
 
@@ -157,6 +162,50 @@ def best_of(times: int, work: Callable[[], Any]) -> float:
     return min(taken)
 
 
+async def our_lines(url: str) -> int:
+    """A thousand log lines by our connector: one request, read to the model."""
+    connection = Connection(url=url, headers={"DD-API-KEY": "key-0123", "DD-APPLICATION-KEY": "key-0123"})
+    source = build(SourceSettings("datadog", Scenario(), connection))
+    window = Window(start=START - timedelta(hours=1), end=NOW)
+    search = LogSearch("all", window.start, window.end, LINES, complaints=True, newest_first=False)
+    question = Question(kind=EvidenceKind.LOGS, window=window, around=START, services=("payments",))
+    try:
+        return len((await source.search_logs(search, question, Deadline(8.0))).rows)
+    finally:
+        await source.close()
+
+
+def sdk_lines(url: str) -> int:
+    """The same by Datadog's own client.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    from datadog_api_client import ApiClient, Configuration
+    from datadog_api_client.v2.api.logs_api import LogsApi
+    from datadog_api_client.v2.model.logs_list_request import LogsListRequest
+    from datadog_api_client.v2.model.logs_list_request_page import LogsListRequestPage
+    from datadog_api_client.v2.model.logs_query_filter import LogsQueryFilter
+
+    configuration = Configuration(host=url, api_key={"apiKeyAuth": "key-0123", "appKeyAuth": "key-0123"})
+    what = LogsQueryFilter(query="service:payments status:error", _from=moment(-60), to=moment(10))
+    with ApiClient(configuration) as client:
+        body = LogsListRequest(filter=what, page=LogsListRequestPage(limit=LINES))
+        return len(LogsApi(client).list_logs(body=body).data)
+
+
+def beside_the_sdk(url: str) -> dict[str, float] | str:
+    """Milliseconds for a thousand log lines above the server's own delay, ours and the vendor's."""
+    try:
+        assert sdk_lines(url) == LINES
+    except ImportError:
+        return "datadog-api-client is not installed"
+    assert asyncio.run(our_lines(url)) == LINES
+    ours = best_of(5, lambda: asyncio.run(our_lines(url))) - DELAY
+    theirs = best_of(5, lambda: sdk_lines(url)) - DELAY
+    return {"ours_ms": round(ours * 1000, 1), "sdk_ms": round(theirs * 1000, 1), "ratio": round(ours / theirs, 3)}
+
+
 def main() -> None:
     servers = Servers()
     settings = scenario(servers.url)
@@ -194,6 +243,7 @@ def main() -> None:
                 "all_at_once_seconds": round(whole, 3),
                 "ratio": round(whole / slowest, 3),
                 "parse_1000_lines_20_series_ms": round(parse * 1000, 1),
+                "datadog_1000_lines": beside_the_sdk(servers.url + "/alone"),
             },
             indent=1,
         )

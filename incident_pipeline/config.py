@@ -143,8 +143,8 @@ class MetricContext(Section):
 
     provider: str | None = None
     """The system that is asked: prometheus, datadog, cloudwatch."""
-    baseline: tuple[Duration, ...] = ()
-    """How long before, such as [1d, 7d], the same hour is read as well, as what is normal then; Prometheus alone."""
+    baseline: tuple[Duration, ...] = (timedelta(days=1),)
+    """How long before, such as [1d, 7d], the same hour is read as well, as what is normal then; empty: not."""
     queries: dict[str, str] = Field(default_factory=dict)
     """Name -> query; `$service` and `$environment` are filled in for each incident."""
     lookback: Duration = timedelta(hours=4)

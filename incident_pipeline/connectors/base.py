@@ -36,14 +36,20 @@ class Question(Model):
     """How long the answer may take; a source that pages returns what it has a little earlier, marked partial."""
     queries: Mapping[str, str] = Field(default_factory=dict)
     """For metrics: name -> the provider's query."""
-    baseline: tuple[timedelta, ...] = ()
-    """For metrics: how long before the same hour is wanted as well."""
+    sampled_as: Window | None = None
+    """For metrics: points as far apart as in an answer about this window, which this one is to be compared with."""
     focus_patterns: tuple[str, ...] = ()
     focus_areas: tuple[str, ...] = ()
     projects: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Service -> repositories, applications or jobs of it."""
     namespaces: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Cluster -> its Kubernetes namespaces that the services run in; the cluster "" is the one that is configured."""
+
+    @property
+    def sampled(self) -> timedelta:
+        """How long the window is by which the distance of points is chosen."""
+        window = self.sampled_as or self.window
+        return window.end - window.start
 
 
 class Source(Protocol):

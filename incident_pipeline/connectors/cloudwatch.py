@@ -105,8 +105,7 @@ class CloudWatch:
     async def _series(
         self, name: str, query: str, service: str | None, question: Question, deadline: Deadline
     ) -> Collected[MetricSeries]:
-        seconds = (question.window.end - question.window.start).total_seconds()
-        period = max(60, math.ceil(seconds / POINTS / 60) * 60)
+        period = max(60, math.ceil(question.sampled.total_seconds() / POINTS / 60) * 60)
         body = {
             "MetricDataQueries": [metric_query(query, period)],
             "StartTime": int(question.window.start.timestamp()),

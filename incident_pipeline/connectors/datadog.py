@@ -1,9 +1,12 @@
-"""Datadog: metrics, logs and triggered monitors; its alerts' fields and its webhook are in `datadog_alerts.py`.
+"""Datadog: metrics, logs, deployments, changes and triggered monitors.
+
+Its alerts' fields and its webhook are in `datadog_alerts.py`, all other rows in `datadog_rows.py`.
 
 Endpoints (https://docs.datadoghq.com/api/latest/): `POST /api/v2/query/timeseries` (times in ms), or where v2 is not
 offered `GET /api/v1/query` (in seconds); `POST /api/v2/logs/events/search`; `GET /api/v1/monitor/groups/search`;
-`POST /api/v2/events/search` for what monitors told. It wants two keys. The host depends on the site:
-`connections.datadog.url` is https://api.datadoghq.eu and the like.
+`POST /api/v2/events/search` for what monitors told and for change events (of feature flags and configurations);
+`POST /api/v2/dora/deployments`; `POST /api/v2/logs/analytics/aggregate` counts. It wants two keys. The host depends on
+the site: `connections.datadog.url` is https://api.datadoghq.eu and the like.
 Limits: 429 without Retry-After and often without a body; only `X-RateLimit-Reset` (seconds) can be believed.
 Pages of logs: a cursor in `meta.page.after`; the last page has no `meta`. Windows are sent as absolute times, for
 relative ones move from page to page.
@@ -21,21 +24,36 @@ from typing import Any
 from incident_pipeline.connectors.answers import Answer, Dialect, RefusedError, number
 from incident_pipeline.connectors.base import Polled, Question, SourceSettings
 from incident_pipeline.connectors.datadog_alerts import alert_from_event, alert_from_group, alerts_of_window
+from incident_pipeline.connectors.datadog_rows import (
+    configuration_change,
+    deployment,
+    flag_change,
+    log_entry,
+    metric_series,
+    timeseries_v1,
+    timeseries_v2,
+)
 from incident_pipeline.connectors.deadline import Deadline
 from incident_pipeline.connectors.http import HttpClient
 from incident_pipeline.connectors.log_plan import LogSearch, log_plan
-from incident_pipeline.connectors.paging import Collected, collect, mapped, moved, newest, together, unique
-from incident_pipeline.connectors.shapes import at, items, mapping, rows_at
-from incident_pipeline.connectors.tags import SERVICE_TAGS, first, tags_of
+from incident_pipeline.connectors.paging import (
+    Collected,
+    collect,
+    mapped,
+    moved,
+    newest,
+    together,
+    unique,
+    with_remarks,
+)
+from incident_pipeline.connectors.shapes import at, rows_at
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError, SourceError, TransientSourceError
 from incident_pipeline.evidence.envelopes import answered
-from incident_pipeline.incident_folder.rows import level_of
-from incident_pipeline.intake.alert_fields import one_line
-from incident_pipeline.json_text import clean
-from incident_pipeline.models import Alert, Envelope, EvidenceKind, LogEntry, MetricSeries
+from incident_pipeline.models import Alert, Deployment, Envelope, EvidenceKind, LogEntry, MetricSeries
 from incident_pipeline.moments import format_moment, parse_moment
 
 URL = "https://api.datadoghq.com"
+COUNT_PATH = "/api/v2/logs/analytics/aggregate"
 PAGE = 1000
 POINTS = 300
 MAX_SERIES = 200
@@ -49,11 +67,19 @@ class Datadog:
 
     def __init__(self, client: HttpClient, name: str = "datadog") -> None:
         self.name = name
-        self.kinds = frozenset({EvidenceKind.METRICS, EvidenceKind.LOGS, EvidenceKind.RELATED_ALERTS})
+        self.kinds = frozenset(
+            {
+                EvidenceKind.METRICS,
+                EvidenceKind.LOGS,
+                EvidenceKind.RELATED_ALERTS,
+                EvidenceKind.DEPLOYMENTS,
+                EvidenceKind.FLAG_CHANGES,
+            }
+        )
         self._client = client
 
     async def fetch(self, question: Question) -> Envelope[Any]:
-        """Series of the configured queries, log lines of the services, or what else is triggered.
+        """Series of the configured queries, log lines of the services, what was changed, or what else is triggered.
 
         Raises:
             SourceError: nothing could be read.
@@ -63,6 +89,11 @@ class Datadog:
             return await self._metrics(question, deadline)
         if question.kind is EvidenceKind.LOGS:
             return await self._logs(question, deadline)
+        if question.kind is EvidenceKind.DEPLOYMENTS:
+            return await self._deployments(question, deadline)
+        if question.kind is EvidenceKind.FLAG_CHANGES:
+            found = mapped(await self._changes("feature_flag", question, deadline), flag_change, "change events")
+            return answered(question.kind, self.name, found.rows, window=question.window, **found.about())
         return await self._monitors(question, deadline)
 
     async def poll(self, cursor: str | None, now: datetime, seconds: float) -> Polled:
@@ -113,7 +144,7 @@ class Datadog:
         self, name: str, query: str, service: str | None, question: Question, deadline: Deadline
     ) -> Collected[MetricSeries]:
         start, end = question.window.start.timestamp(), question.window.end.timestamp()
-        interval = max(1, math.ceil((end - start) / POINTS)) * 1000
+        interval = max(1, math.ceil(question.sampled.total_seconds() / POINTS)) * 1000
         attributes = {
             "from": int(start * 1000),
             "to": int(end * 1000),
@@ -136,15 +167,65 @@ class Datadog:
             )
         only = service or (question.services[0] if question.services else None)
         kept = Collected(series[:MAX_SERIES], truncated=len(series) > MAX_SERIES)
-        return mapped(kept, lambda item: _metric_series(item, name, only, self.name), "series")
+        return mapped(kept, lambda item: metric_series(item, name, only, self.name), "series")
 
     async def _logs(self, question: Question, deadline: Deadline) -> Envelope[Any]:
-        found = await together({s.name: self._search(s, question, deadline) for s in log_plan(question)})
+        found, said = await with_remarks(
+            together({s.name: self.search_logs(s, question, deadline) for s in log_plan(question)}),
+            self._count(question, deadline),
+        )
+        found.notes += said
         rows = unique(sorted(found.rows, key=lambda entry: entry.timestamp), lambda e: e.attributes.get("id") or e)
         about = {"window": question.window, "query": log_query(question, complaints=True), **found.about()}
         return answered(question.kind, self.name, rows, **about)
 
-    async def _search(self, search: LogSearch, question: Question, deadline: Deadline) -> Collected[LogEntry]:
+    async def _count(self, question: Question, deadline: Deadline) -> list[str]:
+        """How many lines complain, by the server's own count; nothing where it does not say."""
+        what = {"query": log_query(question, complaints=True), **_moments(question)}
+        body = {"compute": [{"aggregation": "count", "type": "total"}], "filter": what}
+        try:
+            answer = await self._client.request("POST", COUNT_PATH, json=body, deadline=deadline, retry=False)
+            total = float(at(rows_at(answer, "data", "buckets"), 0, "computes", "c0") or 0)
+        except (SourceError, ValueError, TypeError):
+            return []
+        return [f"{total:.0f} lines complain by the server's count"] if total > 0 else []
+
+    async def _deployments(self, question: Question, deadline: Deadline) -> Envelope[Any]:
+        """What was reported to DORA Metrics, and change events of configurations."""
+        found = await together(
+            {
+                "deployments": self._dora(question, deadline),
+                "configuration changes": self._configuration_changes(question, deadline),
+            }
+        )
+        return answered(question.kind, self.name, found.rows, window=question.window, **found.about())
+
+    async def _dora(self, question: Question, deadline: Deadline) -> Collected[Deployment]:
+        limit = min(PAGE, question.limit + 1)
+        asked = {"query": where(question), "limit": limit, "sort": "-finished_at", **_moments(question)}
+        body = {"data": {"type": "dora_deployments_list_request", "attributes": asked}}
+        answer = await self._client.request(
+            "POST", "/api/v2/dora/deployments", json=body, deadline=deadline, retry=True
+        )
+        rows = rows_at(answer, "data")
+        return mapped(Collected(rows, truncated=len(rows) >= limit), deployment, "deployments")
+
+    async def _configuration_changes(self, question: Question, deadline: Deadline) -> Collected[Deployment]:
+        return mapped(await self._changes("configuration", question, deadline), configuration_change, "change events")
+
+    async def _changes(self, resource: str, question: Question, deadline: Deadline) -> Collected[Any]:
+        """Change events of one type of resource; whose they are their own fields tell, not their tags."""
+        what = {"query": f"@changed_resource.type:{resource}", **_moments(question)}
+        limit = min(PAGE, question.limit + 1)
+        pages = self._search_pages("/api/v2/events/search", {"filter": what, "sort": "timestamp"}, limit, deadline)
+        return await collect(pages, deadline, question.limit)
+
+    async def search_logs(self, search: LogSearch, question: Question, deadline: Deadline) -> Collected[LogEntry]:
+        """One search of the plan.
+
+        Raises:
+            SourceError: it was not answered.
+        """
         what = {
             "query": log_query(question, search.complaints),
             "from": format_moment(search.start),
@@ -187,11 +268,7 @@ class Datadog:
 
     async def _events(self, question: Question, deadline: Deadline) -> Collected[Alert]:
         """What monitors told in the window; that their events cannot be read costs these alone."""
-        what = {
-            "query": "source:alert",
-            "from": format_moment(question.window.start),
-            "to": format_moment(question.window.end),
-        }
+        what = {"query": "source:alert", **_moments(question)}
         limit = min(PAGE, question.limit + 1)
         asked = {"filter": what, "sort": "timestamp"}
         try:
@@ -255,68 +332,23 @@ def tag_value(value: str | None) -> str:
 
 def log_query(question: Question, complaints: bool) -> str:
     """The search: the incident's services and environment; for complaints the error levels or a focus pattern."""
+    if not complaints:
+        return where(question)
+    patterns = "".join(f" OR {_quoted(pattern)}" for pattern in question.focus_patterns)
+    return f"{where(question)} (status:(error OR critical OR alert OR emergency){patterns})".removeprefix("* ")
+
+
+def where(question: Question) -> str:
+    """The part of a search that names the incident's services and environment."""
     services = " OR ".join(f"service:{_quoted(service)}" for service in question.services)
     parts = [f"({services})"] if services else []
     if question.environment:
         parts.append(f"env:{_quoted(question.environment)}")
-    if complaints:
-        patterns = "".join(f" OR {_quoted(pattern)}" for pattern in question.focus_patterns)
-        parts.append(f"(status:(error OR critical OR alert OR emergency){patterns})")
     return " ".join(parts) or "*"
 
 
-def timeseries_v2(series: list[Any], body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The series of a v2 answer as `{tags, unit, points}`."""
-    times = items(at(body, "data", "attributes", "times"))
-    values = items(at(body, "data", "attributes", "values"))
-    return [
-        {"tags": at(one, "group_tags"), "unit": at(one, "unit"), "points": list(zip(times, items(row), strict=False))}
-        for one, row in zip(series, values, strict=False)
-    ]
-
-
-def timeseries_v1(series: list[Any]) -> list[dict[str, Any]]:
-    """The series of a v1 answer as `{tags, unit, points}`."""
-    return [
-        {
-            "tags": at(one, "tag_set") or [part for part in str(at(one, "scope") or "").split(",") if ":" in part],
-            "unit": at(one, "unit"),
-            "points": items(at(one, "pointlist")),
-        }
-        for one in series
-    ]
-
-
-def log_entry(item: Mapping[str, Any]) -> LogEntry:
-    """One log event."""
-    about = item["attributes"]
-    tags = tags_of(about.get("tags"))
-    attributes = dict(mapping(about.get("attributes")))
-    return LogEntry(
-        timestamp=parse_moment(about["timestamp"]),
-        service=one_line(about.get("service")) or first(tags, SERVICE_TAGS),
-        level=level_of(about.get("status")),
-        message=clean(str(about.get("message") or attributes.get("msg") or "")),
-        attributes={**attributes, "tags": tags, "host": about.get("host"), "id": item.get("id")},
-    )
-
-
-def _metric_series(item: Mapping[str, Any], name: str, service: str | None, source: str) -> MetricSeries | None:
-    labels = tags_of(item["tags"])
-    points = [(float(at) / 1000, math.nan if value is None else float(value)) for at, value in item["points"]]
-    if not points:
-        return None
-    units = [unit for unit in items(item.get("unit")) if isinstance(unit, Mapping)]
-    named = first(labels, SERVICE_TAGS)
-    return MetricSeries(
-        name=name,
-        service=named or service,
-        labels={key: value for key, value in labels.items() if not (key in SERVICE_TAGS and value == named)},
-        unit="/".join(str(unit.get("name")) for unit in units) or None,
-        source=source,
-        timestamps=tuple(at for at, _ in points),
-        values=tuple(value for _, value in points),
-    )
+def _moments(question: Question) -> dict[str, str]:
+    return {"from": format_moment(question.window.start), "to": format_moment(question.window.end)}
 
 
 def _quoted(text: str) -> str:

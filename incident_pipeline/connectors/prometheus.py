@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,6 @@ from incident_pipeline.errors import PermanentSourceError, SourceError
 from incident_pipeline.evidence.envelopes import answered
 from incident_pipeline.models import Envelope, EvidenceKind, MetricSeries, Window
 
-BASELINE = timedelta(hours=1)
 POINTS = 500
 """At most about so many points of each series: 30 s apart in four hours."""
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
@@ -75,14 +74,11 @@ class Prometheus:
             raise PermanentSourceError("no queries are configured; write some below context.metrics.queries")
         asked = [one for name, query in question.queries.items() for one in self._asked(name, query, question)]
         deadline = Deadline(question.seconds)
-        step = choose_step(question.window)
-        windows = [question.window, *(earlier_hour(question, before) for before in question.baseline)]
+        step = choose_step(question.sampled)
         answers = await asyncio.gather(
-            *(self._range(one, window, step, deadline) for window in windows for one in asked), return_exceptions=True
+            *(self._range(one, question.window, step, deadline) for one in asked), return_exceptions=True
         )
-        envelope = _envelope(self.name, question, asked, answers[: len(asked)], step)
-        earlier = _read(self.name, question, asked * len(question.baseline), answers[len(asked) :])
-        return envelope.model_copy(update={"rows": with_baseline(envelope.rows, earlier)}) if earlier else envelope
+        return _envelope(self.name, question, asked, answers, step)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -139,30 +135,9 @@ def build(settings: SourceSettings) -> Prometheus:
     return Prometheus(client, settings.name)
 
 
-def earlier_hour(question: Question, before: timedelta) -> Window:
-    """The hour around the alert, so long before."""
-    around = question.around - before
-    return Window(start=around - BASELINE / 2, end=around + BASELINE / 2)
-
-
-def with_baseline(series: Sequence[MetricSeries], earlier: Sequence[MetricSeries]) -> tuple[MetricSeries, ...]:
-    """The series, each with its own points of earlier days before its first one."""
-    points: dict[tuple[str | None, str], dict[float, float]] = {}
-    for one in earlier:
-        points.setdefault((one.service, one.key), {}).update(zip(one.timestamps, one.values, strict=True))
-    return tuple(_after(points.get((one.service, one.key), {}), one) for one in series)
-
-
-def _after(earlier: Mapping[float, float], series: MetricSeries) -> MetricSeries:
-    first = series.timestamps[0] if series.timestamps else math.inf
-    moments = sorted(moment for moment in earlier if moment < first)
-    values = tuple(earlier[moment] for moment in moments)
-    return series.model_copy(update={"timestamps": (*moments, *series.timestamps), "values": (*values, *series.values)})
-
-
-def choose_step(window: Window) -> int:
+def choose_step(span: timedelta) -> int:
     """Seconds between points: at most about 500 of them, never more than the API allows."""
-    seconds = max((window.end - window.start).total_seconds(), 1.0)
+    seconds = max(span.total_seconds(), 1.0)
     step = next((step for step in STEPS if seconds / step <= POINTS), STEPS[-1])
     return max(step, math.ceil(seconds / (MAX_POINTS - 1)))
 
@@ -196,18 +171,6 @@ def _service(labels: Mapping[str, str], asked: Asked, question: Question) -> str
     named = next((labels[label] for label in SERVICE_LABELS if labels.get(label)), None)
     only = question.services[0] if question.services else None
     return named or asked.service or labels.get("job") or only
-
-
-def _read(
-    source: str, question: Question, asked: list[Asked], answers: list[dict[str, Any] | BaseException]
-) -> list[MetricSeries]:
-    """The series of all answers, one by one, for a series may come once of each day; what failed is left out."""
-    found: list[MetricSeries] = []
-    for one, answer in zip(asked, answers, strict=True):
-        read = _Read(source, question)
-        read.take(one, answer)
-        found += read.series.values()
-    return found
 
 
 def _envelope(

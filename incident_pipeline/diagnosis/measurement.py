@@ -14,7 +14,7 @@ from statistics import median
 
 from incident_pipeline.diagnosis.canary import VersionGap, version_gaps
 from incident_pipeline.diagnosis.onset import incident_onset
-from incident_pipeline.diagnosis.series import Points, Shift, points_of, quantity, shift_of, worse
+from incident_pipeline.diagnosis.series import Points, Shift, own_time, points_of, quantity, shift_of, worse
 from incident_pipeline.diagnosis.series_shapes import end_of_recording, stopped
 from incident_pipeline.models import Evidence, Incident, MetricSeries
 
@@ -48,8 +48,8 @@ class Measured:
 def measure(incident: Incident, evidence: Evidence) -> Measured:
     """The onset, the move of every series at it, and the gaps between versions."""
     rows = sorted(evidence.metrics.rows, key=lambda s: (s.service or "", s.key, s.timestamps[:1], s.values[:1]))
-    measured: list[tuple[MetricSeries, Points]] = [(series, points_of(series)) for series in rows]
     alert = incident.started_at.timestamp()
+    measured = [(series, own_time(points_of(series), alert)) for series in rows]
     onset = incident_onset([(points, worse(quantity(series.name))) for series, points in measured], alert)
     at = min(onset if onset is not None else alert - _WITHOUT_ONSET.total_seconds(), alert)
     end = max(alert, at) + _AFTER.total_seconds()

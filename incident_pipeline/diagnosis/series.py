@@ -123,6 +123,8 @@ class Points:
 
     times: Array
     values: Array
+    earlier: Points | None = None
+    """Those of earlier days, where they were set apart."""
 
     def between(self, start: float, end: float) -> Array:
         """The values from `start` (included) to `end` (excluded)."""
@@ -147,6 +149,25 @@ def points_of(series: MetricSeries) -> Points:
     return Points(times, values)
 
 
+HOLE = 6 * 3600.0
+"""Seconds without a point that part the incident's own time from earlier days."""
+_ENOUGH, _LONG_ENOUGH = 8, 3600.0
+"""Points and seconds between a hole and the alert, with which what came before the hole is not needed."""
+
+
+def own_time(points: Points, alert: float) -> Points:
+    """The points without those of earlier days: what came before a hole of hours says what is usual at this hour alone.
+
+    Where too little lies between the hole and the alert, nothing is set apart: what came before it is all there is.
+    """
+    low = int(np.searchsorted(points.times, alert))
+    holes = np.flatnonzero(np.diff(points.times[:low]) >= HOLE)
+    start = int(holes[-1]) + 1 if len(holes) else 0
+    if start == 0 or low - start < _ENOUGH or alert - points.times[start] < _LONG_ENOUGH:
+        return points
+    return Points(points.times[start:], points.values[start:], Points(points.times[:start], points.values[:start]))
+
+
 def _is_counter(name: str, values: Array) -> bool:
     """A total that only grows: its increments are what moves."""
     named = name.endswith(("_total", "_count", ".count", "_sum"))
@@ -155,7 +176,9 @@ def _is_counter(name: str, values: Array) -> bool:
 
 def _increments(times: Array, values: Array) -> tuple[Array, Array]:
     steps = np.diff(values)
-    return times[1:], np.where(steps < 0, values[1:], steps)
+    # what was counted over a hole of hours is no increment like the others
+    near = np.diff(times) < HOLE
+    return times[1:][near], np.where(steps < 0, values[1:], steps)[near]
 
 
 def _thinned(times: Array, values: Array) -> tuple[Array, Array]:
@@ -321,9 +344,10 @@ _AROUND = 1800.0
 
 def _yesterday(points: Points, onset: float, end: float, peak: float) -> Normal | None:
     """What was normal at the same time of the day before, half an hour around it."""
-    if not len(points.times) or points.times[0] > onset - DAY:
+    known = points.earlier or points
+    if not len(known.times) or known.times[0] > onset - DAY:
         return None
-    values = points.between(onset - DAY - _AROUND, end - DAY + _AROUND)
+    values = known.between(onset - DAY - _AROUND, end - DAY + _AROUND)
     return normal_of(values, peak) if len(values) >= 5 else None
 
 

@@ -17,6 +17,7 @@ from incident_pipeline.connectors.base import Question, Source
 from incident_pipeline.connectors.limits import Ledger, limited_by
 from incident_pipeline.connectors.registry import UnavailableSource
 from incident_pipeline.errors import SourceError
+from incident_pipeline.evidence.baseline import fetch_with_earlier_days
 from incident_pipeline.evidence.circuits import Circuits
 from incident_pipeline.evidence.envelopes import gathered, unavailable
 from incident_pipeline.evidence.received import without_repeated
@@ -64,8 +65,12 @@ async def gather(
     deadlines = {kind: deadline_of(kind, settings).total_seconds() for kind in wanted}
     asked = [(kind, source) for kind in wanted for source in sources.get(kind, ())]
     refusals = await asyncio.to_thread(circuits.refusals) if circuits else {}
+    earlier = {EvidenceKind.METRICS: settings.context.metrics.baseline}
     answers = await asyncio.gather(
-        *(_ask(source, questions[kind], deadlines[kind], clock, refusals.get(source.name)) for kind, source in asked)
+        *(
+            _ask(source, questions[kind], earlier.get(kind, ()), deadlines[kind], clock, refusals.get(source.name))
+            for kind, source in asked
+        )
     )
     if circuits:
         await asyncio.to_thread(circuits.record, _outcomes(asked, answers, refusals))
@@ -140,7 +145,6 @@ def question_for(
         limit=limits.get(kind, 1000),
         seconds=deadline_of(kind, settings).total_seconds() * SOFT,
         queries=context.metrics.queries,
-        baseline=context.metrics.baseline,
         focus_patterns=context.logs.focus_patterns,
         focus_areas=context.code.focus_areas,
         projects=projects.get(kind, {}),
@@ -210,14 +214,21 @@ def _outcomes(
 
 
 async def _ask(
-    source: Source, question: Question, deadline: float, clock: Clock, refusal: str | None = None
+    source: Source,
+    question: Question,
+    earlier: Sequence[timedelta],
+    deadline: float,
+    clock: Clock,
+    refusal: str | None = None,
 ) -> Envelope[Any]:
     if refusal is not None:
         return _failed(source, question, f"{source.name} was {refusal}").model_copy(update={"seconds": 0.0})
     started = clock()
     try:
         async with asyncio.timeout(deadline):
-            envelope = await source.fetch(question)
+            # a folder is what was recorded, earlier days and all
+            days = () if source.name == "folder" else earlier
+            envelope = await (fetch_with_earlier_days(source, question, days) if days else source.fetch(question))
     except SourceError as error:
         envelope = _failed(source, question, str(error))
     except TimeoutError:

@@ -117,4 +117,5 @@ def _cheap(scenario: Scenario) -> Scenario:
     context = scenario.context
     short = {name: getattr(context, name).model_copy(update={"lookback": WINDOW}) for name in _SECTIONS}
     short["logs"] = short["logs"].model_copy(update={"max_entries": 1})
+    short["metrics"] = short["metrics"].model_copy(update={"baseline": ()})
     return scenario.model_copy(update={"context": context.model_copy(update=short)})

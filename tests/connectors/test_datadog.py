@@ -108,7 +108,9 @@ def test_logs_are_asked_so_that_they_say_something() -> None:
     assert answer.status is EnvelopeStatus.EMPTY
     contract = Contract("datadog/v2.trim.json")
     assert [problem for request in recorder.requests for problem in contract.problems(request)] == []
-    bodies = sorted(recorder.bodies, key=lambda body: body["page"]["limit"])
+    (counted,) = [body for body in recorder.bodies if "compute" in body]
+    assert counted["filter"]["query"] == log_query(asked, complaints=True)
+    bodies = sorted((b for b in recorder.bodies if "page" in b), key=lambda body: body["page"]["limit"])
     assert [body["page"]["limit"] - 1 for body in bodies] == [10, 20, 20, 50]
     for body in bodies:
         assert body["filter"]["query"].startswith('(service:"payments") env:"prod"')
@@ -126,6 +128,8 @@ def test_logs_are_asked_so_that_they_say_something() -> None:
 def test_pages_of_logs_are_followed_until_the_cap_and_rows_are_not_doubled() -> None:
     def answer(request: httpx.Request) -> Any:
         body = json.loads(request.content)
+        if "compute" in body:
+            return {"data": {"buckets": [{"computes": {"c0": 1234}}]}, "meta": {"status": "done"}}
         cursor = int(body["page"].get("cursor", 0))
         count = min(3, body["page"]["limit"])
         return {
@@ -137,6 +141,7 @@ def test_pages_of_logs_are_followed_until_the_cap_and_rows_are_not_doubled() -> 
     assert [row.message for row in got.rows] == [f"boom {n}" for n in range(10)]
     assert got.truncated
     assert got.rows[0].level == "error"
+    assert "1234 lines complain by the server's count" in got.notes
 
 
 def test_recorded_pages_of_logs() -> None:
@@ -145,7 +150,10 @@ def test_recorded_pages_of_logs() -> None:
     last = {"data": []}
 
     def answer(request: httpx.Request) -> Any:
-        return last if "cursor" in json.loads(request.content)["page"] else first
+        body = json.loads(request.content)
+        if "compute" in body:
+            return httpx.Response(403)
+        return last if "cursor" in body["page"] else first
 
     got = ask(Recorder(answer), EvidenceKind.LOGS)
     assert [row.message for row in got.rows] == ["- -> /"] * 2
@@ -230,6 +238,89 @@ def test_triggered_monitors_are_related_alerts() -> None:
     assert (alert.source_id, alert.service, alert.environment) == ("7:service:payments,env:prod", "payments", "prod")
     assert (alert.started_at, alert.severity, alert.labels["severity"]) == (AROUND, Severity.P2, "Alert")
     assert "monitor groups could not be read" in got.notes[0]
+
+
+def change_event(kind: str, **about: Any) -> dict[str, Any]:
+    """A change event as Datadog tells it, five minutes before the alert."""
+    inner = {
+        "title": "checkout-v2 turned",
+        "changed_resource": {"name": "checkout-v2", "type": kind},
+        "impacted_resources": [{"name": "payments", "type": "service"}],
+        "author": {"name": "ci@example.com", "type": "user"},
+        "prev_value": {"enabled": False},
+        "new_value": {"enabled": True, "percentage": "50%"},
+        **about,
+    }
+    moment = (AROUND - timedelta(minutes=5)).isoformat()
+    outer = {"timestamp": moment, "tags": ["env:prod", "service:cart"], "attributes": inner}
+    return {"id": f"event-{kind}", "type": "event", "attributes": outer}
+
+
+def test_flags_are_read_from_change_events() -> None:
+    events = [change_event("feature_flag"), change_event("configuration"), event(-5, "error"), {"id": "none"}]
+    recorder = Recorder(lambda _: {"data": events})
+    got = ask(recorder, EvidenceKind.FLAG_CHANGES)
+    assert problems(recorder) == []
+    assert recorder.bodies[0]["filter"]["query"] == "@changed_resource.type:feature_flag"
+    (flag,) = got.rows
+    assert (flag.name, flag.service, flag.actor) == ("checkout-v2", "payments", "ci@example.com")
+    assert (flag.previous_value, flag.value) == ('{"enabled": false}', '{"enabled": true, "percentage": "50%"}')
+    assert flag.changed_at == AROUND - timedelta(minutes=5)
+
+
+def test_deployments_are_those_of_dora_metrics_and_changed_configurations() -> None:
+    ns = int(AROUND.timestamp()) * 10**9
+    reported = {
+        "id": "4242",
+        "type": "dora_deployment",
+        "attributes": {
+            "service": "payments",
+            "env": "production",
+            "version": "v2.3.5",
+            "started_at": ns - 420 * 10**9,
+            "finished_at": ns - 360 * 10**9,
+            "git": {"commit_sha": "66adc9350f2cc9b250b69abddab733dd55e1a588", "repository_id": "example.com/shop/p"},
+            "custom_tags": ["region:eu"],
+            "team": "shop",
+        },
+    }
+
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/api/v2/dora/deployments":
+            return {"data": [reported, {"id": "half", "attributes": {"service": "x"}}]}
+        return {"data": [change_event("configuration", impacted_resources=[], service=None)]}
+
+    recorder = Recorder(answer)
+    got = ask(recorder, EvidenceKind.DEPLOYMENTS, environment="production")
+    assert problems(recorder) == []
+    asked = next(body["data"]["attributes"] for body in recorder.bodies if "data" in body)
+    assert asked["query"] == '(service:"payments") env:"production"'
+    released, configured = got.rows
+    assert (released.id, released.service, released.environment, released.version) == (
+        "4242",
+        "payments",
+        "production",
+        "v2.3.5",
+    )
+    assert (released.started_at, released.finished_at) == (
+        AROUND - timedelta(minutes=7),
+        AROUND - timedelta(minutes=6),
+    )
+    assert released.commit_sha == "66adc9350f2cc9b250b69abddab733dd55e1a588"
+    assert released.attributes == {"region": "eu", "team": "shop", "repository": "example.com/shop/p"}
+    assert (configured.service, configured.environment, configured.strategy) == ("cart", "prod", "configuration")
+    assert (configured.attributes["configuration"], configured.at) == ("checkout-v2", AROUND - timedelta(minutes=5))
+    assert "1 deployments could not be read" in got.notes[0]
+
+
+def test_who_may_not_read_dora_metrics_still_has_the_configurations() -> None:
+    def answer(request: httpx.Request) -> Any:
+        return httpx.Response(403) if "dora" in request.url.path else {"data": [change_event("configuration")]}
+
+    got = ask(Recorder(answer), EvidenceKind.DEPLOYMENTS)
+    assert [row.strategy for row in got.rows] == ["configuration"]
+    assert got.partial
+    assert "403" in got.notes[0]
 
 
 def test_a_rate_limit_is_believed_only_in_its_reset() -> None:

@@ -57,6 +57,7 @@ def scenario_for(case: Case, deadline: str = "5s") -> Scenario:
     sections: dict[str, Any] = {
         EvidenceKind.DEPLOYMENTS: {"deployments": {"sources": [case.name], "deadline": deadline, "projects": projects}},
         EvidenceKind.CODE_CHANGES: {"code": {"sources": [case.name], "deadline": deadline, "repositories": projects}},
+        EvidenceKind.FLAG_CHANGES: {"flags": {"sources": [case.name], "deadline": deadline}},
         EvidenceKind.METRICS: {
             "metrics": {"provider": case.name, "deadline": deadline, "queries": {"errors": 'e{service="$service"}'}}
         },

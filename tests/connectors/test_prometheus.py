@@ -13,8 +13,8 @@ import pytest
 from incident_pipeline.config import Connection
 from incident_pipeline.connectors.prometheus import build, choose_step
 from incident_pipeline.errors import ConfigurationError, PermanentSourceError
-from incident_pipeline.models import EnvelopeStatus, EvidenceKind, Window
-from tests.connectors.questions import AROUND, Recorder, fetch, question, settings_for
+from incident_pipeline.models import EnvelopeStatus, EvidenceKind
+from tests.connectors.questions import Recorder, fetch, question, settings_for
 from tests.shared_data import shared_path
 
 LOCAL = Connection(url="http://prometheus.example:9090/prom", token="tok-123456")  # noqa: S106
@@ -150,7 +150,7 @@ def test_many_series_are_capped_and_long_queries_are_posted() -> None:
     ],
 )
 def test_the_step_keeps_within_the_point_limit(length: timedelta, step: int) -> None:
-    chosen = choose_step(Window(start=AROUND, end=AROUND + length))
+    chosen = choose_step(length)
     assert length.total_seconds() / chosen <= 10_999
     assert chosen <= step
 
@@ -189,22 +189,3 @@ def test_rules_that_fire_are_alerts_with_their_runbook() -> None:
     assert (row.title, row.service, row.severity.value) == ("Errors of checkout", "checkout", "P1")
     assert row.labels["runbook_url"] == "https://runbooks.example/errors"
     assert row.labels["query"] == "errors > 1"
-
-
-def test_the_same_hour_of_earlier_days_stands_before_the_series() -> None:
-    def answer(request: httpx.Request) -> Any:
-        end = float(request.url.params["end"])
-        if AROUND.timestamp() - end > 3 * 86_400:
-            return httpx.Response(422, json={"status": "error", "error": "gone"})
-        return matrix(series([[end - 60, "1"], [end, "2"]], service="payments"))
-
-    recorder = Recorder(answer)
-    days = (timedelta(days=1), timedelta(days=7))
-    got = fetch(source(recorder), question(EvidenceKind.METRICS, queries=QUERIES, baseline=days))
-    (row,) = got.rows
-    assert len(row.timestamps) == 4
-    assert list(row.timestamps) == sorted(row.timestamps)
-    assert row.timestamps[1] == AROUND.timestamp() - 86_400 + 1800
-    spans = {float(r.url.params["end"]) - float(r.url.params["start"]) for r in recorder.requests}
-    assert spans == {7800.0, 3600.0}
-    assert not got.partial

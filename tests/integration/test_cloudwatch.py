@@ -29,8 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def source(url: str, groups: str = "/ecs/$service") -> CloudWatch:
-    options = {"region": "us-east-1", "log_groups": groups}
+def source(url: str, groups: str = "/ecs/$service", logs_by: str = "filter") -> CloudWatch:
+    options = {"region": "us-east-1", "log_groups": groups, "logs_by": logs_by}
     connection = Connection(url=url, username="testing", password="testing", options=options)  # noqa: S106
     return build(settings_for("cloudwatch", connection=connection), {})
 
@@ -66,6 +66,27 @@ def test_lines_of_a_log_group_over_pages(server: str) -> None:
     assert len(errors) >= 40
     assert {row.service for row in got.rows} == {"payments"}
     assert len({row.attributes["id"] for row in got.rows}) == len(got.rows)
+
+
+def test_logs_insights_are_started_asked_after_and_read(server: str) -> None:
+    one = source(server, "/insights/$service, /insights/shared", logs_by="insights")
+    for group in ("/insights/payments", "/insights/shared"):
+        call(one, "logs", "1.1", "CreateLogGroup", {"logGroupName": group})
+        call(one, "logs", "1.1", "CreateLogStream", {"logGroupName": group, "logStreamName": "a"})
+        events = [
+            {"timestamp": int((NOW - timedelta(minutes=5)).timestamp() * 1000) + n, "message": f"ERROR {group} {n}"}
+            for n in range(60)
+        ]
+        body = {"logGroupName": group, "logStreamName": "a", "logEvents": events}
+        call(one, "logs", "1.1", "PutLogEvents", body)
+    got = fetch(one, question(EvidenceKind.LOGS, window=WINDOW, around=NOW, limit=100))
+    # of both groups the first fifty in the order of time, by the limit of the search for complaints around the alert
+    assert len(got.rows) == 50
+    assert [row.timestamp for row in got.rows] == sorted(row.timestamp for row in got.rows)
+    assert got.rows[0].timestamp == NOW - timedelta(minutes=5)
+    services = {(row.service, row.attributes["log_group"]) for row in got.rows}
+    assert services == {("payments", "/insights/payments"), (None, "/insights/shared")}
+    assert {row.level for row in got.rows} == {"error"}
 
 
 def test_a_group_that_is_not_there_is_told(server: str) -> None:

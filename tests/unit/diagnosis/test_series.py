@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from incident_pipeline.diagnosis.onset import incident_onset
-from incident_pipeline.diagnosis.series import Quantity, points_of, quantity, shift_of
+from incident_pipeline.diagnosis.series import Quantity, own_time, points_of, quantity, shift_of
 from incident_pipeline.models import MetricSeries
 from tests.unit.diagnosis.builders import NOW, at, series
 
@@ -86,6 +86,40 @@ def test_the_same_hour_of_yesterday_is_normal() -> None:
     assert unknown is not None
     assert known.badness < 0.1
     assert unknown.badness > 0.3
+
+
+def two_days(name: str, yesterday: list[float], today: list[float]) -> MetricSeries:
+    """An hour around the alert's time on the day before, and some hours up to ten minutes after the alert."""
+    times = [ALERT - 86_400 + 60 * m for m in range(-len(yesterday) // 2, len(yesterday) // 2)]
+    times += [ALERT + 600 + 60 * (m - len(today)) for m in range(len(today))]
+    return MetricSeries(name=name, service="payments", timestamps=tuple(times), values=(*yesterday, *today))
+
+
+def test_an_hour_of_yesterday_tells_what_is_usual_then_and_nothing_of_the_hours_before() -> None:
+    today = [*[10.0, 10.5] * 120, *[100.0] * 15]
+    usual = two_days("latency_ms", [99.0, 101.0] * 30, today)
+    points = own_time(points_of(usual), ALERT)
+    assert len(points.times) == len(today)
+    assert points.earlier is not None
+    assert len(points.earlier.times) == 60
+    shift = shift_of(usual, points, at(-5).timestamp(), ALERT + 600)
+    assert shift is not None
+    assert shift.normal.middle == pytest.approx(10.25, abs=0.3)
+    assert shift.badness == 0.0
+    quiet = two_days("latency_ms", [10.0, 10.5] * 30, today)
+    shift = shift_of(quiet, own_time(points_of(quiet), ALERT), at(-5).timestamp(), ALERT + 600)
+    assert shift is not None
+    assert shift.badness > 0.8
+
+
+def test_what_came_before_a_hole_is_normal_where_there_is_little_else() -> None:
+    usual = two_days("latency_ms", [10.0, 10.5] * 30, [*[10.0] * 12, *[100.0] * 15])
+    assert own_time(points_of(usual), ALERT).earlier is None
+
+
+def test_what_a_counter_counted_over_a_hole_is_no_increment() -> None:
+    total = two_days("failures_total", [float(10 * i) for i in range(60)], [10_000.0 + 10 * i for i in range(250)])
+    assert set(points_of(total).values) == {10.0}
 
 
 def test_the_onset_is_where_the_series_step_together() -> None:
