@@ -17,6 +17,7 @@ from pathlib import Path
 
 from incident_pipeline.application import Application
 from incident_pipeline.errors import IncidentPipelineError
+from kb.embedded import EmbeddedKnowledgeBase
 
 _ALERT = {"source": "rehearsal", "source_id": "1", "dedup_key": "1", "title": "Rehearsal", "severity": "P5"}
 _LINE = {"level": "error", "message": "rehearsal"}
@@ -54,10 +55,10 @@ def rehearse(application: Application) -> None:
 
 def _lend_memory(application: Application, stage: Application) -> None:
     """A copy of the knowledge base, so that the rehearsal need not read the starter corpus."""
-    memory = application.knowledge_base.path
-    if memory.is_file():
-        stage.data_dir.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(memory, stage.knowledge_base.path)
+    lent, own = application.knowledge_base, stage.knowledge_base
+    if isinstance(lent, EmbeddedKnowledgeBase) and isinstance(own, EmbeddedKnowledgeBase) and lent.path.is_file():
+        own.path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(lent.path, own.path)
 
 
 def _folder(path: Path) -> Path:

@@ -1,18 +1,17 @@
 """The knowledge base in LanceDB: for more documents than one file should hold, on disk or in an object store.
 
-Belongs here: tables, and how candidates are fetched. Which of them fit is decided by the same ranking as everywhere
-(`search.py`): the engine finds the documents whose words or meaning are near, with the statistics of all terms beside
-them. An optional backend, selected by URL: `lancedb:///srv/kb`, `lancedb+s3://bucket/kb`; install the extra `lancedb`.
+Belongs here: what is stored, and how candidates are fetched; how tables are read and written is in `lance_tables.py`.
+Which candidates fit is decided by the same ranking as everywhere (`search.py`): the engine finds the documents whose
+words or meaning are near, with the statistics of all terms beside them. An optional backend, selected by URL:
+`lancedb:///srv/kb`, `lancedb+s3://bucket/kb`; install the extra `lancedb`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -21,21 +20,20 @@ from kb.base import KnowledgeBase
 from kb.chunking import chunks
 from kb.documents import Document, SearchResult, as_utc
 from kb.embedding import DEFAULT_MODEL, Embedder
-from kb.errors import DamagedIndexError, KnowledgeBaseError
-from kb.learning import Feedback, adjusted
+from kb.lance_tables import Tables, among, key_of
+from kb.learning import MORE_TO_REORDER, Feedback, adjusted
 from kb.lexical import Statistics, build_index
 from kb.merging import Added, checked, part, passage, redacted
+from kb.model import Model, Progress
 from kb.redaction import redact_value
 from kb.search import Searcher
 from kb.similar import IncidentSignature
 from kb.store import ChunkRow, Contents
 from kb.tokens import terms
 
-SCHEMES = ("lancedb://", "lancedb+")
 _BY_WORDS, _BY_MEANING = 120, 200
 """Documents and chunks that are fetched and looked at closely."""
 _AT_ONCE = 500
-_MORE_TO_REORDER = 10
 
 
 class LanceKnowledgeBase(KnowledgeBase):
@@ -45,9 +43,11 @@ class LanceKnowledgeBase(KnowledgeBase):
     """
 
     def __init__(self, url: str, model: str = DEFAULT_MODEL, embedder: Embedder | None = None) -> None:
-        super().__init__(Path("/dev/null"), model, embedder)
         self.url = url
-        self._database = _connected(url)
+        self._model = Model(model, embedder)
+        self.model = self._model.name
+        self._heeds_feedback = True
+        self._tables = Tables(url)
 
     def add(
         self,
@@ -55,7 +55,7 @@ class LanceKnowledgeBase(KnowledgeBase):
         signatures: Iterable[IncidentSignature] = (),
         remove: Iterable[str] = (),
         feedback: Iterable[Feedback] | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Added:
         """As `KnowledgeBase.add`."""
         handed_in = checked(documents)
@@ -70,10 +70,12 @@ class LanceKnowledgeBase(KnowledgeBase):
             if progress is not None:
                 progress(min(start + _AT_ONCE, len(every)), len(every))
         bodies = {s.incident_id: json.dumps(redact_value(s.as_json()), sort_keys=True) for s in signatures}
-        self._upsert("signatures", [{"key": _key(i), "incident_id": i, "body": body} for i, body in bodies.items()])
+        self._tables.upsert(
+            "signatures", [{"key": key_of(i), "incident_id": i, "body": body} for i, body in bodies.items()]
+        )
         if feedback is not None:
             said = json.dumps([redact_value({**_fields(one)}) for one in feedback])
-            self._upsert("meta", [{"key": "feedback", "value": said}])
+            self._tables.upsert("meta", [{"key": "feedback", "value": said}])
         if every or gone:
             self._finish()
         return Added(len(every) - len(changed), len(changed), len(handed_in) - len(every), len(gone), self.version)
@@ -95,42 +97,46 @@ class LanceKnowledgeBase(KnowledgeBase):
         if not found or not query:
             return []
         searcher = Searcher(self._contents_of(found), lambda _: vector, self._statistics(query, found.values()))
-        answers = searcher.search(text, kind, limit + _MORE_TO_REORDER, since, before)
+        answers = searcher.search(text, kind, limit + MORE_TO_REORDER, since, before)
         said = [Feedback(**one) for one in json.loads(self._meta().get("feedback", "[]"))]
         return adjusted(answers, text, said)[:limit] if self._heeds_feedback else answers[:limit]
 
     @property
     def documents(self) -> tuple[Document, ...]:
         """Everything that is remembered; read from the engine at each call."""
-        return tuple(map(_document, self._rows("documents")))
+        return tuple(map(_document, self._tables.rows("documents")))
 
     @property
     def signatures(self) -> tuple[IncidentSignature, ...]:
         """The record of each past incident."""
-        return tuple(IncidentSignature.from_json(json.loads(row["body"])) for row in self._rows("signatures"))
+        return tuple(IncidentSignature.from_json(json.loads(row["body"])) for row in self._tables.rows("signatures"))
 
     @property
     def version(self) -> str:
         """Names the content: the version of the table of documents."""
-        table = self._table("documents")
+        table = self._tables.table("documents")
         return "0" if table is None else str(table.version)
+
+    @property
+    def size(self) -> int | None:
+        """Not known: the tables may lie in an object store."""
+        return None
 
     def stats(self) -> dict[str, int | str]:
         """How many chunks and vectors there are, and how a search ranks."""
-        table = self._table("chunks")
-        count = 0 if table is None else int(table.count_rows())
-        has_vectors = count > 0 and self._load() is not None
+        count = self._tables.count("chunks")
+        has_vectors = count > 0 and self._model.load() is not None
         method = "words and meaning (LanceDB, BM25 and vectors)" if has_vectors else "words (LanceDB, BM25)"
         return {"chunks": count, "vectors": count if has_vectors else 0, "method": method}
 
     def get(self, identity: str) -> Document | None:
         """The document of this id."""
-        rows = self._rows("documents", f"key = '{_key(identity)}'")
+        rows = self._tables.rows("documents", f"key = '{key_of(identity)}'")
         return _document(rows[0]) if rows else None
 
     def without_feedback(self) -> LanceKnowledgeBase:
         """The same memory, answering as if nobody had said anything."""
-        plain = LanceKnowledgeBase(self.url, self.model, self._load())
+        plain = LanceKnowledgeBase(self.url, self.model, self._model.load())
         plain._heeds_feedback = False
         return plain
 
@@ -143,10 +149,10 @@ class LanceKnowledgeBase(KnowledgeBase):
         clean = [redacted(document) for document in documents]
         cut = [(document, chunk) for document in clean for chunk in chunks(document.text)]
         texts = [passage(document.title, chunk) for document, chunk in cut]
-        vectors = self._vectors(list(dict.fromkeys(texts)), None)
+        vectors = self._model.of_passages(list(dict.fromkeys(texts)))
         rows = [
             {
-                "document": _key(document.id),
+                "document": key_of(document.id),
                 "kind": document.kind,
                 "heading": chunk.heading,
                 "line": chunk.line,
@@ -155,7 +161,7 @@ class LanceKnowledgeBase(KnowledgeBase):
             }
             for (document, chunk), text in zip(cut, texts, strict=True)
         ]
-        self._append("chunks", rows)
+        self._tables.append("chunks", rows)
         counted: Counter[str] = Counter()
         stored = []
         for given, document in zip(documents, clean, strict=True):
@@ -163,18 +169,18 @@ class LanceKnowledgeBase(KnowledgeBase):
             words = [terms(title), terms(facts), terms(body)]
             counted.update(set().union(*words))
             stored.append(_row(document, given.content_hash, words))
-        self._append("documents", stored)
+        self._tables.append("documents", stored)
         self._count(counted, [row["length"] for row in stored], [row["title_length"] for row in stored])
 
     def _forget(self, identities: Sequence[str]) -> None:
         if not identities:
             return
-        rows = self._rows("documents", _among("key", map(_key, identities)))
+        rows = self._tables.rows("documents", among("key", map(key_of, identities)))
         counted = Counter(term for row in rows for term in set(row["words"].split()))
         for table, column in (("documents", "key"), ("chunks", "document")):
-            found = self._table(table)
+            found = self._tables.table(table)
             if found is not None:
-                found.delete(_among(column, map(_key, identities)))
+                found.delete(among(column, map(key_of, identities)))
         self._count(
             Counter({term: -n for term, n in counted.items()}),
             [-r["length"] for r in rows],
@@ -183,20 +189,20 @@ class LanceKnowledgeBase(KnowledgeBase):
 
     def _count(self, counted: Mapping[str, int], lengths: Sequence[int], title_lengths: Sequence[int]) -> None:
         """Keep the statistics of all terms: in how many documents each is."""
-        hashed = {_key(term): (term, n) for term, n in counted.items()}
+        hashed = {key_of(term): (term, n) for term, n in counted.items()}
         known = {row["key"]: row["documents"] for row in self._terms(hashed)}
         rows = [{"key": k, "term": term, "documents": max(known.get(k, 0) + n, 0)} for k, (term, n) in hashed.items()]
-        self._upsert("terms", rows)
+        self._tables.upsert("terms", rows)
         meta = self._meta()
         sums = {"words": sum(lengths), "title_words": sum(title_lengths)}
         values = {name: str(max(int(meta.get(name, "0")) + value, 0)) for name, value in sums.items()}
-        model = self._load()
+        model = self._model.load()
         values["model"] = model.name if model is not None else ""
-        self._upsert("meta", [{"key": key, "value": value} for key, value in values.items()])
+        self._tables.upsert("meta", [{"key": key, "value": value} for key, value in values.items()])
 
     def _finish(self) -> None:
         """Let the engine index what is new."""
-        table = self._table("documents")
+        table = self._tables.table("documents")
         if table is None:
             return
         if not any("words" in index.columns for index in table.list_indices()):
@@ -205,7 +211,7 @@ class LanceKnowledgeBase(KnowledgeBase):
                 ascii_folding=False, with_position=False, max_token_length=200,
             )  # fmt: skip
         for name, column in (("documents", "key"), ("chunks", "document"), ("terms", "key")):
-            found = self._table(name)
+            found = self._tables.table(name)
             if found is not None:
                 if not any(column in index.columns for index in found.list_indices()):
                     found.create_scalar_index(column)
@@ -214,7 +220,7 @@ class LanceKnowledgeBase(KnowledgeBase):
     # --- reading
 
     def _candidates(self, query: Sequence[str], vector: Any, condition: str, limit: int) -> dict[str, dict[str, Any]]:
-        documents, cut = self._table("documents"), self._table("chunks")
+        documents, cut = self._tables.table("documents"), self._tables.table("chunks")
         if documents is None or cut is None:
             return {}
         wanted = " ".join(dict.fromkeys(query))
@@ -228,7 +234,7 @@ class LanceKnowledgeBase(KnowledgeBase):
             )
             keys = {row["document"] for row in near.select(["document", "_distance"]).limit(_BY_MEANING).to_list()}
             if missing := sorted(keys - found.keys()):
-                found |= {row["key"]: row for row in self._rows("documents", _among("key", missing))}
+                found |= {row["key"]: row for row in self._tables.rows("documents", among("key", missing))}
         return found
 
     def _contents_of(self, found: Mapping[str, Mapping[str, Any]]) -> Contents:
@@ -238,7 +244,7 @@ class LanceKnowledgeBase(KnowledgeBase):
         place = {key: at for at, key in enumerate(found)}
         keys = ", ".join(f"'{key}'" for key in found)
         cut = sorted(
-            self._rows("chunks", f"document IN ({keys})"), key=lambda row: (place[row["document"]], row["line"])
+            self._tables.rows("chunks", f"document IN ({keys})"), key=lambda row: (place[row["document"]], row["line"])
         )
         has_vectors = bool(cut) and cut[0].get("vector") is not None
         return Contents(
@@ -252,9 +258,8 @@ class LanceKnowledgeBase(KnowledgeBase):
     def _statistics(self, query: Sequence[str], found: Iterable[Mapping[str, Any]]) -> Statistics:
         """Of the query's terms and of those in the candidates' titles; the others weigh nothing in a score."""
         wanted = {*query, *(term for row in found for term in row["words"].split()[: row["title_length"]])}
-        rows = self._terms({_key(term): term for term in wanted})
-        meta, table = self._meta(), self._table("documents")
-        count = max(int(table.count_rows()) if table is not None else 0, 1)
+        rows = self._terms({key_of(term): term for term in wanted})
+        meta, count = self._meta(), max(self._tables.count("documents"), 1)
         return Statistics(
             count,
             {row["term"]: int(row["documents"]) for row in rows},
@@ -263,82 +268,28 @@ class LanceKnowledgeBase(KnowledgeBase):
         )
 
     def _query_vector(self, text: str) -> Any:
-        model = self._load()
+        model = self._model.load()
         if model is None or self._meta().get("model") != model.name:
             return None
-        return model.embed([text])[0]
+        return self._model.of_query(model, text)
 
     def _terms(self, keys: Iterable[str]) -> list[dict[str, Any]]:
         named = sorted(keys)
         return [
             row
             for start in range(0, len(named), _AT_ONCE)
-            for row in self._rows("terms", _among("key", named[start : start + _AT_ONCE]))
+            for row in self._tables.rows("terms", among("key", named[start : start + _AT_ONCE]))
         ]
 
     def _hashes(self) -> dict[str, str]:
-        table = self._table("documents")
+        table = self._tables.table("documents")
         if table is None:
             return {}
         rows = table.search().select(["id", "content_hash"]).limit(None).to_list()
         return {row["id"]: row["content_hash"] for row in rows}
 
     def _meta(self) -> dict[str, str]:
-        return {row["key"]: row["value"] for row in self._rows("meta")}
-
-    def _rows(self, name: str, condition: str | None = None) -> list[dict[str, Any]]:
-        table = self._table(name)
-        if table is None:
-            return []
-        query = table.search()
-        rows: list[dict[str, Any]] = (query.where(condition) if condition else query).limit(None).to_list()
-        return rows
-
-    def _table(self, name: str) -> Any:
-        return self._database.open_table(name) if name in self._names() else None
-
-    def _names(self) -> list[str]:
-        listed = self._database.list_tables()
-        return list(getattr(listed, "tables", listed))
-
-    def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            table = self._table(name)
-            if table is None:
-                self._database.create_table(name, rows)
-            else:
-                table.add(rows)
-
-    def _upsert(self, name: str, rows: list[dict[str, Any]]) -> None:
-        table = self._table(name)
-        if rows and table is not None:
-            table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
-        else:
-            self._append(name, rows)
-
-
-def _connected(url: str) -> Any:
-    try:
-        import lancedb
-    except ImportError as error:
-        raise KnowledgeBaseError(
-            f"the knowledge base {url} needs LanceDB: pip install 'incident-pipeline[lancedb]'"
-        ) from error
-    place = url.removeprefix("lancedb+").removeprefix("lancedb://")
-    try:
-        return lancedb.connect(place, read_consistency_interval=timedelta(0))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DamagedIndexError(f"the knowledge base {url} cannot be opened: {str(error)[:200]}") from error
-
-
-def _key(text: str) -> str:
-    """What stands in a condition in place of a text from outside."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _among(column: str, keys: Iterable[str]) -> str:
-    """A condition; the keys are our own hashes."""
-    return f"{column} IN ({', '.join(repr(key) for key in keys)})"
+        return {row["key"]: row["value"] for row in self._tables.rows("meta")}
 
 
 def _conditions(kind: str | None) -> tuple[str, ...]:
@@ -352,7 +303,7 @@ def _fields(one: Feedback) -> dict[str, Any]:
 
 def _row(document: Document, content_hash: str, words: Sequence[Sequence[str]]) -> dict[str, Any]:
     return {
-        "key": _key(document.id),
+        "key": key_of(document.id),
         "id": document.id,
         "kind": document.kind,
         "title": document.title,

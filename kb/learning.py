@@ -20,6 +20,8 @@ _CONFIRMED = 2.0
 """A person's word weighs as much as two guesses of the machine."""
 _SAME_QUESTION = 0.3
 _MOST_SHIFT = 2.0
+MORE_TO_REORDER = 10
+"""Results more than are wanted, so that what people said can bring one of them up."""
 _SAME_CAUSE = 0.5
 _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 _SINCE_EVER = timedelta(days=36_500)

@@ -1,7 +1,7 @@
 """A query to ranked documents with reasons.
 
 Belongs here: which documents are looked at, in which order they come, and what is said about each. It holds one
-version of the knowledge base in memory and never changes; `base.py` makes a new one when the file changes.
+version of the knowledge base in memory and never changes; `embedded.py` makes a new one when the file changes.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def stats(as_json: Json = False) -> None:
             "version": knowledge_base.version,
             "documents": dict(Counter(document.kind for document in knowledge_base.documents)),
             "past_incidents": len(knowledge_base.signatures),
-            "bytes": knowledge_base.path.stat().st_size if knowledge_base.path.exists() else 0,
+            "bytes": knowledge_base.size,
             **knowledge_base.stats(),
         }
     if as_json:

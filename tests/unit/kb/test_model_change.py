@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kb import Document, KnowledgeBase
-from kb import base as kb_base
+from kb import model as kb_model
 
 
 class Counted:
@@ -39,7 +39,7 @@ def test_searches_use_the_old_vectors_until_the_new_ones_are_there(
 ) -> None:
     path, old, new = tmp_path / "kb.duckdb", Counted("old", 32), Counted("new", 48)
     KnowledgeBase.open(path, embedder=old).add(DOCUMENTS)
-    monkeypatch.setattr(kb_base, "load_embedder", lambda name, _: {"old": old, "new": new}[name])
+    monkeypatch.setattr(kb_model, "load_embedder", lambda name, _: {"old": old, "new": new}[name])
     kb = KnowledgeBase.open(path, model="new")
     before = old.embedded
     assert kb.search("number3 broker")[0].id == "rb/3"
