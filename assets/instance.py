@@ -16,6 +16,7 @@ from incident_pipeline.application import Application
 _HERE = Path(__file__).resolve().parent
 CONFIGURATIONS = (_HERE / "dagster.yaml", _HERE.parent / "dagster.yaml")
 """Where it lies in the wheel, and in a checkout."""
+STATEMENT_SECONDS, RECYCLE_SECONDS, MOST_CONNECTIONS = 60, 3600, 10
 
 
 def prepare_home(application: Application) -> Path:
@@ -47,6 +48,17 @@ def open_instance(application: Application) -> Iterator[dg.DagsterInstance]:
     prepare_storage(application)
     with open_home(application.dagster_home) as instance:
         yield instance
+
+
+def keep_connections(instance: dg.DagsterInstance) -> None:
+    """Have a run keep its connections to Dagster's database, where that is a server: it makes 550 of them otherwise.
+
+    Dagster's own switch for it is named after the process that it was made for. Nothing changes for SQLite
+    (`dagster_storage.py`). The connections end with the instance.
+    """
+    instance.optimize_for_webserver(
+        statement_timeout=STATEMENT_SECONDS * 1000, pool_recycle=RECYCLE_SECONDS, max_overflow=MOST_CONNECTIONS
+    )
 
 
 def open_home(home: Path) -> dg.DagsterInstance:

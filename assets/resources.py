@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from assets.instance import keep_connections
 from assets.jobs import ANALYSIS, tells_people
 from assets.partitions import known_partition, partition_of
 from assets.versions import RunVersions
@@ -46,6 +47,8 @@ class Responder(dg.ConfigurableResource):
         self._versions = RunVersions(self.application.store, run_id, self._clock, self.now, waiting)
         if run_id:
             liveness.hold(self.application.run_locks, run_id)
+        if context.instance is not None:
+            keep_connections(context.instance)
         try:
             with (
                 known_partition(context.run),

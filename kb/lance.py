@@ -33,7 +33,22 @@ from kb.tokens import terms
 
 _BY_WORDS, _BY_MEANING = 120, 200
 """Documents and chunks that are fetched and looked at closely."""
-_AT_ONCE = 500
+_AT_ONCE, _COUNTED_AT_ONCE = 500, 10_000
+"""Documents that are stored together, and those whose words are counted together: counting touches every known word."""
+
+
+class Tally:
+    """Of some documents: in how many of them each term is, and how long they are together."""
+
+    def __init__(self) -> None:
+        self.terms: Counter[str] = Counter()
+        self.sums: Counter[str] = Counter()
+
+    def take(self, words: Sequence[str], title_length: int, sign: int = 1) -> None:
+        """One document more, or with a sign of -1 one less."""
+        for term in set(words):
+            self.terms[term] += sign
+        self.sums.update({"documents": sign, "words": sign * len(words), "title_words": sign * title_length})
 
 
 class LanceKnowledgeBase(KnowledgeBase):
@@ -64,11 +79,17 @@ class LanceKnowledgeBase(KnowledgeBase):
         gone = [identity for identity in remove if identity in known and identity not in offered]
         changed = [identity for identity in offered if identity in known]
         every = list(offered.values())
+        self._mend_statistics()
         self._forget([*gone, *changed])
+        tally = Tally()
         for start in range(0, len(every), _AT_ONCE):
-            self._store(every[start : start + _AT_ONCE])
+            self._store(every[start : start + _AT_ONCE], tally)
             if progress is not None:
                 progress(min(start + _AT_ONCE, len(every)), len(every))
+            if tally.sums["documents"] >= _COUNTED_AT_ONCE:
+                self._count(tally)
+                tally = Tally()
+        self._count(tally)
         bodies = {s.incident_id: json.dumps(redact_value(s.as_json()), sort_keys=True) for s in signatures}
         self._tables.upsert(
             "signatures", [{"key": key_of(i), "incident_id": i, "body": body} for i, body in bodies.items()]
@@ -145,7 +166,7 @@ class LanceKnowledgeBase(KnowledgeBase):
 
     # --- writing
 
-    def _store(self, documents: Sequence[Document]) -> None:
+    def _store(self, documents: Sequence[Document], tally: Tally) -> None:
         clean = [redacted(document) for document in documents]
         cut = [(document, chunk) for document in clean for chunk in chunks(document.text)]
         texts = [passage(document.title, chunk) for document, chunk in cut]
@@ -162,40 +183,48 @@ class LanceKnowledgeBase(KnowledgeBase):
             for (document, chunk), text in zip(cut, texts, strict=True)
         ]
         self._tables.append("chunks", rows)
-        counted: Counter[str] = Counter()
         stored = []
         for given, document in zip(documents, clean, strict=True):
             title, facts, body = part(document)
             words = [terms(title), terms(facts), terms(body)]
-            counted.update(set().union(*words))
+            tally.take([term for some in words for term in some], len(words[0]))
             stored.append(_row(document, given.content_hash, words))
         self._tables.append("documents", stored)
-        self._count(counted, [row["length"] for row in stored], [row["title_length"] for row in stored])
 
     def _forget(self, identities: Sequence[str]) -> None:
         if not identities:
             return
         rows = self._tables.rows("documents", among("key", map(key_of, identities)))
-        counted = Counter(term for row in rows for term in set(row["words"].split()))
+        tally = Tally()
+        for row in rows:
+            tally.take(row["words"].split(), row["title_length"], sign=-1)
         for table, column in (("documents", "key"), ("chunks", "document")):
             found = self._tables.table(table)
             if found is not None:
                 found.delete(among(column, map(key_of, identities)))
-        self._count(
-            Counter({term: -n for term, n in counted.items()}),
-            [-r["length"] for r in rows],
-            [-r["title_length"] for r in rows],
-        )
+        self._count(tally)
 
-    def _count(self, counted: Mapping[str, int], lengths: Sequence[int], title_lengths: Sequence[int]) -> None:
+    def _mend_statistics(self) -> None:
+        """Count everything anew where an addition was interrupted between its documents and their statistics."""
+        if int(self._meta().get("documents", "0")) == self._tables.count("documents"):
+            return
+        self._tables.drop("terms")
+        self._tables.upsert("meta", [{"key": name, "value": "0"} for name in ("documents", "words", "title_words")])
+        tally = Tally()
+        for row in self._tables.rows("documents", columns=["words", "title_length"]):
+            tally.take(row["words"].split(), row["title_length"])
+        self._count(tally)
+
+    def _count(self, tally: Tally) -> None:
         """Keep the statistics of all terms: in how many documents each is."""
-        hashed = {key_of(term): (term, n) for term, n in counted.items()}
+        if not tally.sums:
+            return
+        hashed = {key_of(term): (term, n) for term, n in tally.terms.items()}
         known = {row["key"]: row["documents"] for row in self._terms(hashed)}
         rows = [{"key": k, "term": term, "documents": max(known.get(k, 0) + n, 0)} for k, (term, n) in hashed.items()]
         self._tables.upsert("terms", rows)
         meta = self._meta()
-        sums = {"words": sum(lengths), "title_words": sum(title_lengths)}
-        values = {name: str(max(int(meta.get(name, "0")) + value, 0)) for name, value in sums.items()}
+        values = {name: str(max(int(meta.get(name, "0")) + value, 0)) for name, value in tally.sums.items()}
         model = self._model.load()
         values["model"] = model.name if model is not None else ""
         self._tables.upsert("meta", [{"key": key, "value": value} for key, value in values.items()])
@@ -282,10 +311,7 @@ class LanceKnowledgeBase(KnowledgeBase):
         ]
 
     def _hashes(self) -> dict[str, str]:
-        table = self._tables.table("documents")
-        if table is None:
-            return {}
-        rows = table.search().select(["id", "content_hash"]).limit(None).to_list()
+        rows = self._tables.rows("documents", columns=["id", "content_hash"])
         return {row["id"]: row["content_hash"] for row in rows}
 
     def _meta(self) -> dict[str, str]:

@@ -23,12 +23,12 @@ class Tables:
     def __init__(self, url: str) -> None:
         self._database = _connected(url)
 
-    def rows(self, name: str, condition: str | None = None) -> list[Row]:
-        """The rows of a table, or those that meet a condition."""
+    def rows(self, name: str, condition: str | None = None, columns: list[str] | None = None) -> list[Row]:
+        """The rows of a table, or those that meet a condition; all columns, or some."""
         table = self.table(name)
         if table is None:
             return []
-        query = table.search()
+        query = table.search().select(columns) if columns else table.search()
         found: list[Row] = (query.where(condition) if condition else query).limit(None).to_list()
         return found
 
@@ -41,6 +41,11 @@ class Tables:
         """How many rows a table has."""
         table = self.table(name)
         return 0 if table is None else int(table.count_rows())
+
+    def drop(self, name: str) -> None:
+        """Take a table away, if there is one."""
+        if self.table(name) is not None:
+            self._database.drop_table(name)
 
     def append(self, name: str, rows: list[Row]) -> None:
         """Add rows; the first ones make the table."""

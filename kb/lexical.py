@@ -152,11 +152,13 @@ class LexicalIndex:
         self._impact = (
             self._saturated(index.counts.astype(np.float32), self._lengths, _K1, _LENGTH, index.documents, mean) * idf
         )
-        self._title_idf = idf * index.in_title
-        rows = index.documents
+        # few words are in titles: their postings stand apart, so that a frequent word costs one pass, not three
+        self._title_starts = np.concatenate(([0], np.cumsum(index.in_title)))[index.term_starts]
+        self._title_documents = rows = index.documents[index.in_title]
+        self._title_idf = idf[index.in_title]
         mass = np.bincount(rows, weights=self._title_idf, minlength=self.size).astype(np.float32)
         self.title_mass: FloatArray = np.maximum(mass, np.float32(1e-6))
-        title_lengths = np.bincount(rows, weights=index.in_title, minlength=self.size).astype(np.float32)
+        title_lengths = np.bincount(rows, minlength=self.size).astype(np.float32)
         ones = np.ones(len(rows), np.float32)
         in_titles = self._saturated(ones, title_lengths, _TITLE_K1, _TITLE_LENGTH, rows, mean_title)
         self._title_impact = self._title_idf * in_titles
@@ -195,19 +197,22 @@ class LexicalIndex:
         full, title, held = (np.zeros(self.size, np.float32) for _ in range(3))
         for number, weight in zip(query.numbers, query.weights, strict=True):
             rows = slice(self._index.term_starts[number], self._index.term_starts[number + 1])
-            documents = self._index.documents[rows]
-            full[documents] += weight * self._impact[rows]
+            full[self._index.documents[rows]] += weight * self._impact[rows]
+            rows = slice(self._title_starts[number], self._title_starts[number + 1])
+            documents = self._title_documents[rows]
             title[documents] += weight * self._title_impact[rows]
             held[documents] += self._title_idf[rows]
         return full, title, held
 
     def covered(self, query: Query, rows: Rows) -> FloatArray:
         """The share of the query, by rarity of its words, that each of some documents has anywhere; 0 to 1."""
-        held = np.zeros(self.size, np.float32)
+        held = np.zeros(len(rows), np.float32)
         for number in query.numbers:
-            span = slice(self._index.term_starts[number], self._index.term_starts[number + 1])
-            held[self._index.documents[span]] += self.rarity[number]
-        return held[rows] / np.float32(query.mass)
+            # sorted by document: looked up, not read
+            documents = self._index.documents[self._index.term_starts[number] : self._index.term_starts[number + 1]]
+            at = np.minimum(np.searchsorted(documents, rows), len(documents) - 1)
+            held[documents[at] == rows] += self.rarity[number]
+        return held / np.float32(query.mass)
 
     def shared(self, query: Query, row: int) -> list[str]:
         """The query's terms that a document has, the rarest first."""
@@ -222,15 +227,23 @@ class LexicalIndex:
             return np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
         starts, ends = self._index.document_starts[rows], self._index.document_starts[np.add(rows, 1)]
         sequence = np.concatenate([self._index.sequence[a:b] for a, b in zip(starts, ends, strict=True)])
-        place = np.repeat(np.arange(len(rows)), ends - starts)
-        parts = np.cumsum(sequence == SEPARATOR) - 2 * place
-        found = _codes(sequence.astype(np.int64), len(self._index.terms))
+        # of all words only those of the query are looked at closely; the separator is the last place, which is none
+        asked = np.zeros(len(self._index.terms) + 1, np.bool_)
+        asked[query.numbers] = True
+        is_asked = asked[sequence]
+        behind = np.cumsum(ends - starts)
+        first = np.nonzero(is_asked[:-1] & is_asked[1:])[0]
+        first = first[~np.isin(first + 1, behind)]
+        found = sequence[first].astype(np.int64) * len(self._index.terms) + sequence[first + 1]
         at = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
-        hits = np.nonzero(codes[at] == found)[0]
+        is_pair = codes[at] == found
+        hits, at = first[is_pair], at[is_pair]
+        place = np.searchsorted(behind, hits, side="right")
+        is_titled = np.searchsorted(np.nonzero(sequence == SEPARATOR)[0], hits) - 2 * place == 0
         shape = (len(rows), len(codes))
-        cells = place[hits] * len(codes) + at[hits]
+        cells = place * len(codes) + at
         counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-        titled = np.bincount(cells[parts[hits] == 0], minlength=shape[0] * shape[1]).reshape(shape) > 0
+        titled = np.bincount(cells[is_titled], minlength=shape[0] * shape[1]).reshape(shape) > 0
         usual = self._means[0] if self._means else float(self._lengths.mean())
         normal = _PAIR_K1 * (0.25 + 0.75 * self._lengths[rows] / usual)
         shares = weights / weights.sum()
@@ -245,8 +258,3 @@ class LexicalIndex:
         size = max(len(self._index.terms), 1)
         weights: FloatArray = (self.rarity[codes // size] + self.rarity[codes % size]) / np.float32(2)
         return codes, weights
-
-
-def _codes(sequence: Rows, size: int) -> Rows:
-    first, second = sequence[:-1], sequence[1:]
-    return np.where((first == SEPARATOR) | (second == SEPARATOR), -1, first * size + second)

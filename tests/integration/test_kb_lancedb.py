@@ -67,3 +67,26 @@ def test_feedback_moves_answers(tmp_path: Path) -> None:
     kb.add(feedback=[Feedback(best, "broker lag", False)])
     assert kb.search("broker lag")[0].id != best
     assert kb.without_feedback().search("broker lag")[0].id == best
+
+
+def test_statistics_are_counted_anew_after_an_addition_that_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [Document(f"rb/{n}", "runbook", f"Broker {n}", f"number{n} broker lag") for n in range(6)]
+    whole = KnowledgeBase.open(f"lancedb://{tmp_path}/whole", model="none")
+    whole.add(documents)
+    broken = KnowledgeBase.open(f"lancedb://{tmp_path}/broken", model="none")
+    broken.add(documents[:2])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(broken), "_count", killed)
+        with pytest.raises(KeyboardInterrupt):
+            broken.add(documents[2:4])
+    broken.add(documents)
+    asked = "number3 broker lag"
+    expected = {(r.id, r.score, r.probability) for r in whole.search(asked, limit=6)}
+    assert len(expected) == 6
+    assert {(r.id, r.score, r.probability) for r in broken.search(asked, limit=6)} == expected
