@@ -3,9 +3,11 @@
 Belongs here: what the confidence is read from, and the learned curve.
 Does not belong here: learning it (`benchmarks/fit_weights.py`).
 
-Method: logistic regression (Platt 1999) on the lead of the first hypothesis over the next that names another service.
-More inputs (its own log-odds, the ranking's, whether it says why, the entropy of the ranking, the strength of the
-anomalies) were tried and made it worse on incidents that it was not fitted on. Missing evidence takes off its share.
+Method: logistic regression (Platt 1999) on the lead of the first hypothesis over the next that names another service,
+and on how many series were looked at: the more there are, the more of them move by chance, and the less one that moves
+proves (the look-elsewhere effect; Gross and Vitells 2010). More inputs (its own log-odds, the ranking's, whether it
+says why, the entropy of the ranking, the strength of the anomalies) were tried and made it worse on incidents that it
+was not fitted on. Missing evidence takes off its share.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ GENERIC = words(
 """Mechanisms that say how a service fails, not why."""
 MEASURED = frozenset({"cluster_state"})
 """Approaches whose own probabilities are shares of right answers: the lead over others says nothing beyond them."""
-INPUTS = ("lead",)
+INPUTS = ("lead", "series")
+FEW_SERIES, NO_SERIES = 100, 1000
+"""Fewer series say no more: two systems alone had much fewer, which is no proof of what others would do. To have none
+at all is no better than to have many.
+"""
 OUT_OF_NOTHING = 6.0
 """A lead over nobody proves nothing: at most so many times what the approach itself gave."""
 GAP_COST = 5.0
@@ -38,11 +44,29 @@ CEILING = 0.97
 """No evidence of this kind proves a cause."""
 
 
-def inputs_of(merged: Sequence[Hypothesis]) -> tuple[float, ...]:
-    """The lead of the first of `merged`, best first, over the next that names another service."""
-    first = merged[0]
-    rival = next((h for h in merged[1:] if h.service != first.service), None)
-    return (first.confidence - (rival.confidence if rival else 0.0),)
+def inputs_of(merged: Sequence[Hypothesis], series: int) -> tuple[float, ...]:
+    """What the confidence of the first hypothesis is read from.
+
+    Args:
+        merged: hypotheses, the best first.
+        series: how many series were measured.
+
+    Returns:
+        The lead of the first over the next that names another service, and the decimal logarithm of the series.
+    """
+    return merged[0].confidence - _rival(merged), math.log10(max(series or NO_SERIES, FEW_SERIES))
+
+
+def most(merged: Sequence[Hypothesis], gaps: Sequence[Gap]) -> float:
+    """What no curve may exceed: certainty, a proof out of nothing, and the first one's share against its rival."""
+    own = merged[0].confidence
+    ceiling = _probability(math.log(CEILING / (1.0 - CEILING)) + gap_offset(gaps))
+    return min(ceiling, OUT_OF_NOTHING * own, own / max(own + _rival(merged), 1e-9))
+
+
+def _rival(merged: Sequence[Hypothesis]) -> float:
+    """The probability of the best hypothesis that names another service than the first."""
+    return next((h.confidence for h in merged[1:] if h.service != merged[0].service), 0.0)
 
 
 def gap_offset(gaps: Sequence[Gap]) -> float:
@@ -50,7 +74,7 @@ def gap_offset(gaps: Sequence[Gap]) -> float:
     return -GAP_COST * math.fsum(_LOST.get(kind, _LOST_AT_LEAST) for kind in sorted({gap.kind for gap in gaps}))
 
 
-def calibrated(merged: Sequence[Hypothesis], gaps: Sequence[Gap] = ()) -> float:
+def calibrated(merged: Sequence[Hypothesis], gaps: Sequence[Gap] = (), series: int = 0) -> float:
     """The probability that the first hypothesis is right."""
     table = weights().get("calibration") or {}
     if not table or merged[0].approach in MEASURED:
@@ -58,6 +82,10 @@ def calibrated(merged: Sequence[Hypothesis], gaps: Sequence[Gap] = ()) -> float:
     odds = (
         table["intercept"]
         + gap_offset(gaps)
-        + math.fsum(table[name] * value for name, value in zip(INPUTS, inputs_of(merged), strict=True))
+        + math.fsum(table[name] * value for name, value in zip(INPUTS, inputs_of(merged, series), strict=True))
     )
-    return min(1.0 / (1.0 + math.exp(-odds)), CEILING, OUT_OF_NOTHING * merged[0].confidence)
+    return min(_probability(odds), most(merged, gaps))
+
+
+def _probability(odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-odds))

@@ -18,7 +18,7 @@ from incident_pipeline.diagnosis.symptoms import find_symptoms
 from incident_pipeline.diagnosis.synthesis import synthesize
 from incident_pipeline.models import Diagnosis, Evidence, Hypothesis, Incident, SimilarIncident, Symptoms
 
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 
 
 def diagnose(

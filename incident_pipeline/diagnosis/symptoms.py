@@ -50,8 +50,13 @@ def find_symptoms(incident: Incident, evidence: Evidence, focus_patterns: Sequen
 
 
 def _looked_at(evidence: Evidence, measured: Measured) -> dict[str, int]:
-    """Rows of each kind; `resource` and `resource_moved`: series of infrastructure, and how many of them moved."""
+    """How many rows of each kind were read.
+
+    `measured`: series with points on both sides of the onset; `resource` and `resource_moved`: those of infrastructure,
+    and how many of them moved.
+    """
     looked = {kind.value: len(getattr(evidence, kind.value).rows) for kind in EvidenceKind}
+    looked["measured"] = len(measured.shifts)
     resources = [shift for shift in measured.shifts if shift.kind is Quantity.RESOURCE]
     if resources:
         looked |= {"resource": len(resources), "resource_moved": sum(s.badness > 0 for s in resources)}

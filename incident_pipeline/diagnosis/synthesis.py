@@ -49,7 +49,7 @@ def synthesize(
     merged = merge(allowed)
     gaps = evidence.gaps
     cut = cut_kinds(evidence)
-    ranked = share_probability(merged, gaps, cut)[:_MAX]
+    ranked = share_probability(merged, gaps, cut, symptoms.looked_at.get("measured", 0))[:_MAX]
     ranked = with_health(ranked, evidence, hypotheses, settings.diagnosis.approaches.cluster_state)
     verdict = change_verdict(ranked, merged, evidence)
     services = rank_again(symptoms, ranked)
@@ -119,12 +119,19 @@ def _joined(strong: Hypothesis, weak: Hypothesis) -> Hypothesis:
 
 
 def share_probability(
-    merged: Sequence[Hypothesis], gaps: Sequence[Gap], cut: Sequence[EvidenceKind] = ()
+    merged: Sequence[Hypothesis], gaps: Sequence[Gap], cut: Sequence[EvidenceKind] = (), series: int = 0
 ) -> list[Hypothesis]:
-    """Probabilities in the same order that add up to less than 1; what is left is "unknown"."""
+    """Probabilities in the same order that add up to less than 1; what is left is "unknown".
+
+    Args:
+        merged: hypotheses, the best first.
+        gaps: evidence that is missing.
+        cut: kinds of evidence that are there only in part.
+        series: how many series were measured.
+    """
     if not merged:
         return []
-    first = lowered(calibrated(merged, gaps), merged[0], cut, gaps)
+    first = lowered(calibrated(merged, gaps, series), merged[0], cut, gaps)
     rest = sum(h.confidence for h in merged[1:])
     scale = min(1.0, (1.0 - _NEVER_CERTAIN - first) / rest) if rest > 0 else 0.0
     shares = [first, *(min(h.confidence * scale, first * 0.95) for h in merged[1:])]
