@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kb import Document, Feedback, IncidentSignature, KnowledgeBase, starter_documents
+from tests.integration.peers import free_port, program, running
 
 pytest.importorskip("lancedb", reason="the extra `lancedb` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -90,3 +93,33 @@ def test_statistics_are_counted_anew_after_an_addition_that_was_interrupted(
     expected = {(r.id, r.score, r.probability) for r in whole.search(asked, limit=6)}
     assert len(expected) == 6
     assert {(r.id, r.score, r.probability) for r in broken.search(asked, limit=6)} == expected
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket of moto's server, which speaks S3 but checks no signature."""
+    binary, port = program("moto_server"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    for name, value in {
+        "AWS_ENDPOINT": url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with running([binary, "-H", "127.0.0.1", "-p", str(port)], tmp_path, url + "/moto-api/"):
+        scope = "Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+        headers = {"Authorization": f"AWS4-HMAC-SHA256 {scope}"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/knowledge", method="PUT", headers=headers)):  # noqa: S310
+            yield "lancedb+s3://knowledge/base"
+
+
+def test_an_object_store_gives_the_same_answers(bucket: str, tmp_path: Path) -> None:
+    here, there = KnowledgeBase.open(tmp_path / "kb.duckdb"), KnowledgeBase.open(bucket)
+    for memory in (here, there):
+        memory.add(starter_documents())
+    expected = [result.id for result in here.search(QUESTIONS[1])]
+    assert [result.id for result in KnowledgeBase.open(bucket).search(QUESTIONS[1])] == expected
+    there.add(remove=expected[:1])
+    assert expected[0] not in {result.id for result in there.search(QUESTIONS[1])}
