@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -30,13 +29,12 @@ from incident_pipeline.connectors.github_rows import (
     named_workflows,
     releases,
 )
+from incident_pipeline.connectors.hosted_git import is_within, linked_pages, of_projects, service_of, with_released
 from incident_pipeline.connectors.http import HttpClient, bearer
-from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together, unique
-from incident_pipeline.connectors.projects import Project, repositories_of
-from incident_pipeline.connectors.shapes import at, items, rows_at
+from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped
+from incident_pipeline.connectors.projects import Project
+from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.errors import SourceError
-from incident_pipeline.evidence.envelopes import answered
-from incident_pipeline.evidence.focus_areas import with_focus_areas
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
 from incident_pipeline.moments import format_moment, parse_moment
 
@@ -67,16 +65,9 @@ class GitHub:
         Raises:
             SourceError: no repository could be read.
         """
-        deadline = Deadline(question.seconds)
         changes = question.kind is EvidenceKind.CODE_CHANGES
-        key = "context.code.repositories" if changes else "context.deployments.projects"
-        projects = repositories_of(question, key, self._hosts)
         read = self._changes if changes else self._runs if self._actions else self._deployments
-        found: Collected[Any] = await together({one.name: read(one, question, deadline) for one in projects})
-        rows = sorted(found.rows, key=lambda row: _moment(row) or question.window.start, reverse=True)
-        about = {"window": question.window, "query": ", ".join(one.name for one in projects), **found.about()}
-        rows = list(with_focus_areas(rows, question.focus_areas)) if changes else rows
-        return answered(question.kind, self.name, rows[: question.limit], **about)
+        return await of_projects(self.name, question, self._hosts, read)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -86,14 +77,15 @@ class GitHub:
         start = question.window.start
 
         async def pages() -> AsyncIterator[list[Any]]:
-            async for page in self._pages(f"/repos/{project.name}/deployments", {"per_page": 100}, deadline):
+            path = f"/repos/{project.name}/deployments"
+            async for page in linked_pages(self._client, path, {"per_page": 100}, deadline):
                 yield page
                 oldest = at(page, -1, "created_at")
                 if not oldest or parse_moment(oldest) < start:
                     return
 
         listed = await collect(pages(), deadline, 500)
-        within = [one for one in listed.rows if _is_within(at(one, "created_at"), question)]
+        within = [one for one in listed.rows if is_within(at(one, "created_at"), question)]
         asked = within[:MAX_DETAILED]
         statuses = dict(zip(map(id, asked), await self._statuses(project, asked, deadline), strict=True))
         listed.truncated = listed.truncated or len(within) > MAX_DETAILED
@@ -102,7 +94,7 @@ class GitHub:
         listed.rows = asked
         return mapped(
             listed,
-            lambda one: deployment_from(one, statuses.get(id(one), []), older, project.service or _name(project)),
+            lambda one: deployment_from(one, statuses.get(id(one), []), older, service_of(project)),
             "deployments",
         )
 
@@ -120,14 +112,9 @@ class GitHub:
         created = f"{format_moment(question.window.start)}..{format_moment(question.window.end)}"
         path = f"/repos/{project.name}/actions/runs"
 
-        async def pages() -> AsyncIterator[list[Any]]:
-            answer = await self._client.get(path, {"created": created, "per_page": 100}, deadline=deadline)
-            yield rows_at(answer, "workflow_runs")
-            while answer.next_link:
-                answer = await self._client.get(answer.next_link, deadline=deadline)
-                yield rows_at(answer, "workflow_runs")
-
-        listed = await collect(pages(), deadline, 500)
+        params = {"created": created, "per_page": 100}
+        pages = linked_pages(self._client, path, params, deadline, "workflow_runs")
+        listed = await collect(pages, deadline, 500)
         named = named_workflows(question.projects, project.name, self._hosts)
         runs = [run for run in listed.rows if deploys(run, named)]
         if listed.rows and not runs:
@@ -136,23 +123,20 @@ class GitHub:
                 "context.deployments.projects to say which one is"
             )
         older, listed.rows = runs, runs
-        service = project.service or _name(project)
+        service = service_of(project)
         return mapped(listed, lambda run: deployment_from_run(run, older, service), "runs")
 
     async def _changes(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
-        """The commits of the window, and the older ones that were released in it."""
-        commits, released = await asyncio.gather(
+        return await with_released(
             self._commits(project, question, deadline), self._released(project, question, deadline)
         )
-        commits.rows = unique([*commits.rows, *released.rows], lambda change: change.sha)
-        return commits
 
     async def _released(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
         """What the newest deployment of each environment brought; nothing where that cannot be told."""
         try:
             path = f"/repos/{project.name}/deployments"
             listed = (await self._client.get(path, {"per_page": 30}, deadline=deadline)).list()
-            pairs = releases([one for one in listed if _is_within(at(one, "created_at"), question)], listed)
+            pairs = releases([one for one in listed if is_within(at(one, "created_at"), question)], listed)
             compared = [await self._compare(project, before, after, deadline) for before, after in pairs[:MAX_COMPARED]]
         except SourceError:
             return Collected()
@@ -172,7 +156,9 @@ class GitHub:
             "until": format_moment(question.window.end),
             "per_page": 100,
         }
-        listed = await collect(self._pages(f"/repos/{project.name}/commits", params, deadline), deadline, 200)
+        listed = await collect(
+            linked_pages(self._client, f"/repos/{project.name}/commits", params, deadline), deadline, 200
+        )
         detailed = listed.rows[:MAX_DETAILED]
         whole = await bounded((self._commit(project, one, deadline) for one in detailed), AT_ONCE)
         lacking = sum(at(one, "files") is None for one in whole) + len(listed.rows) - len(detailed)
@@ -196,13 +182,6 @@ class GitHub:
             return {**told, "pulls": [] if isinstance(pulls, SourceError) else _answer(pulls).list()}
         except SourceError:
             return item  # without its files it still tells who changed what when
-
-    async def _pages(self, path: str, params: Mapping[str, Any], deadline: Deadline) -> AsyncIterator[list[Any]]:
-        answer = await self._client.get(path, params, deadline=deadline)
-        yield answer.list()
-        while answer.next_link:
-            answer = await self._client.get(answer.next_link, deadline=deadline)
-            yield answer.list()
 
 
 def build(settings: SourceSettings) -> GitHub:
@@ -247,18 +226,3 @@ def _answer(given: Answer | BaseException) -> Answer:
     if isinstance(given, BaseException):
         raise given
     return given
-
-
-def _is_within(value: Any, question: Question) -> bool:
-    try:
-        return question.window.start <= parse_moment(value) < question.window.end
-    except ValueError:
-        return True  # an unreadable time is told with the row, which is then skipped
-
-
-def _moment(row: CodeChange | Deployment) -> datetime | None:
-    return row.committed_at if isinstance(row, CodeChange) else row.at
-
-
-def _name(project: Project) -> str:
-    return project.name.rpartition("/")[2]

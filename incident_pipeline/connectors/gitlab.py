@@ -11,9 +11,7 @@ like is in `gitlab_rows.py`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -28,15 +26,14 @@ from incident_pipeline.connectors.gitlab_rows import (
     deployment_from_pipeline,
     previous_of,
 )
+from incident_pipeline.connectors.hosted_git import is_within, linked_pages, of_projects, service_of, with_released
 from incident_pipeline.connectors.http import HttpClient
-from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped, together, unique
-from incident_pipeline.connectors.projects import Project, repositories_of
+from incident_pipeline.connectors.paging import Collected, bounded, collect, mapped
+from incident_pipeline.connectors.projects import Project
 from incident_pipeline.connectors.shapes import at, items
 from incident_pipeline.errors import SourceError
-from incident_pipeline.evidence.envelopes import answered
-from incident_pipeline.evidence.focus_areas import with_focus_areas
 from incident_pipeline.models import CodeChange, Deployment, Envelope, EvidenceKind
-from incident_pipeline.moments import format_moment, parse_moment
+from incident_pipeline.moments import format_moment
 
 URL = "https://gitlab.com"
 API = "/api/v4"
@@ -61,16 +58,8 @@ class GitLab:
         Raises:
             SourceError: no project could be read.
         """
-        deadline = Deadline(question.seconds)
-        changes = question.kind is EvidenceKind.CODE_CHANGES
-        key = "context.code.repositories" if changes else "context.deployments.projects"
-        projects = repositories_of(question, key, self._hosts)
-        read = self._changes if changes else self._releases
-        found: Collected[Any] = await together({one.name: read(one, question, deadline) for one in projects})
-        rows = sorted(found.rows, key=lambda row: _moment(row) or question.window.start, reverse=True)
-        rows = list(with_focus_areas(rows, question.focus_areas)) if changes else rows
-        about = {"window": question.window, "query": ", ".join(one.name for one in projects), **found.about()}
-        return answered(question.kind, self.name, rows[: question.limit], **about)
+        read = self._changes if question.kind is EvidenceKind.CODE_CHANGES else self._releases
+        return await of_projects(self.name, question, self._hosts, read)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -89,12 +78,14 @@ class GitLab:
         params = {key: value for key, value in _window(question).items() if key != "sort"}
         try:
             path = f"{_path(project)}/pipelines"
-            listed = await collect(self._pages(path, {**params, "sort": "desc"}, deadline), deadline, 100)
+            listed = await collect(
+                linked_pages(self._client, path, {**params, "sort": "desc"}, deadline), deadline, 100
+            )
             wanted = [one for one in listed.rows if at(one, "sha") not in known and at(one, "id")][:MAX_PIPELINES]
             jobs = await bounded((self._jobs(path, one, deadline) for one in wanted), AT_ONCE)
         except SourceError as error:
             return Collected(notes=[f"pipelines of {project.name} were not read: {error}"])
-        service = project.service or project.name.rpartition("/")[2]
+        service = service_of(project)
         pairs = Collected(list(zip(wanted, jobs, strict=True)))
         return mapped(pairs, lambda pair: deployment_from_pipeline(pair[0], pair[1], service), "pipelines")
 
@@ -103,19 +94,16 @@ class GitLab:
         return answer.list()
 
     async def _changes(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
-        """The commits of the window, and the older ones that were released in it."""
-        commits, released = await asyncio.gather(
+        return await with_released(
             self._commits(project, question, deadline), self._released(project, question, deadline)
         )
-        commits.rows = unique([*commits.rows, *released.rows], lambda change: change.sha)
-        return commits
 
     async def _released(self, project: Project, question: Question, deadline: Deadline) -> Collected[CodeChange]:
         """What the newest deployment of the window brought; nothing where that cannot be told."""
         try:
             params = {"order_by": "created_at", "sort": "desc", "per_page": 30, "status": "success"}
             listed = (await self._client.get(f"{_path(project)}/deployments", params, deadline=deadline)).list()
-            after = next((one for one in listed if _is_within(at(one, "created_at"), question)), None)
+            after = next((one for one in listed if is_within(at(one, "created_at"), question)), None)
             before = previous_of(after, listed) if isinstance(after, Mapping) else None
             if before is None:
                 return Collected()
@@ -131,8 +119,10 @@ class GitLab:
 
     async def _deployments(self, project: Project, question: Question, deadline: Deadline) -> Collected[Deployment]:
         params = _window(question)
-        listed = await collect(self._pages(f"{_path(project)}/deployments", params, deadline), deadline, 300)
-        service = project.service or project.name.rpartition("/")[2]
+        listed = await collect(
+            linked_pages(self._client, f"{_path(project)}/deployments", params, deadline), deadline, 300
+        )
+        service = service_of(project)
         everything = list(listed.rows)
         return mapped(listed, lambda item: deployment_from(item, everything, service), "deployments")
 
@@ -144,7 +134,7 @@ class GitLab:
             "per_page": 100,
         }
         path = f"{_path(project)}/repository/commits"
-        listed = await collect(self._pages(path, params, deadline), deadline, 200)
+        listed = await collect(linked_pages(self._client, path, params, deadline), deadline, 200)
         detailed = await bounded((self._diff(path, one, deadline) for one in listed.rows[:MAX_DETAILED]), AT_ONCE)
         diffs = {id(one): diff for one, diff in zip(listed.rows, detailed, strict=False)}
         lacking = sum(diffs.get(id(one)) is None for one in listed.rows)
@@ -161,13 +151,6 @@ class GitLab:
             return answer.list()
         except SourceError:
             return None  # without its files it still tells who changed what when
-
-    async def _pages(self, path: str, params: Mapping[str, Any], deadline: Deadline) -> AsyncIterator[list[Any]]:
-        answer = await self._client.get(path, params, deadline=deadline)
-        yield answer.list()
-        while answer.next_link:
-            answer = await self._client.get(answer.next_link, deadline=deadline)
-            yield answer.list()
 
 
 def build(settings: SourceSettings) -> GitLab:
@@ -199,19 +182,8 @@ def _window(question: Question) -> dict[str, Any]:
     }
 
 
-def _is_within(moment: Any, question: Question) -> bool:
-    try:
-        return question.window.start <= parse_moment(moment) < question.window.end
-    except ValueError:
-        return False
-
-
 def _path(project: Project) -> str:
     return f"{API}/projects/{quote(project.name, safe='')}"
-
-
-def _moment(row: CodeChange | Deployment) -> datetime | None:
-    return row.committed_at if isinstance(row, CodeChange) else row.at
 
 
 def _wait(answer: Answer, now: float) -> float | None:
