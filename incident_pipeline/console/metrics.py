@@ -45,8 +45,14 @@ def render(
         _family(
             "oldest_unclaimed_seconds",
             "gauge",
-            "How long the oldest alert or incident that should have a run by now has waited for one.",
+            "How long the oldest alert or new incident has waited for its first diagnosis.",
             [({}, state.oldest_unclaimed_seconds)],
+        ),
+        _family(
+            "oldest_postponed_seconds",
+            "gauge",
+            "How long the oldest incident that is to be closed out or diagnosed again has waited.",
+            [({}, state.oldest_postponed_seconds)],
         ),
         _family("incidents", "gauge", "Incidents by status.", _by("status", IncidentStatus, state.incidents)),
         _family("incidents_given_up", "gauge", "Incidents whose runs kept failing.", [({}, state.given_up)]),

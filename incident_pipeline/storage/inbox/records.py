@@ -18,6 +18,7 @@ from incident_pipeline.models import Alert, Incident, IncidentStatus, Model, Sev
 from incident_pipeline.storage.database import upsert
 from incident_pipeline.storage.inbox.base import InboxBase, Row, batches, count, incident_row, note, stamp
 from incident_pipeline.storage.inbox.claim_choice import due_now
+from incident_pipeline.storage.inbox.due import RESPOND
 from incident_pipeline.storage.inbox.measures import Histogram, count_first_update, first_updates, source_errors
 from incident_pipeline.storage.inbox.outbox_schema import unsent
 from incident_pipeline.storage.inbox.rows import alert_of
@@ -75,6 +76,9 @@ class InboxState(Model):
     accepted: int = 0
     pending: int = 0
     oldest_unclaimed_seconds: float = 0.0
+    """How long the oldest alert or new incident has waited for its first diagnosis."""
+    oldest_postponed_seconds: float = 0.0
+    """How long the oldest incident that is to be closed out or diagnosed again has waited: it gives way to new ones."""
     incidents: dict[str, int] = Field(default_factory=dict)
     claims: dict[str, int] = Field(default_factory=dict)
     runs_succeeded: int = 0
@@ -215,14 +219,21 @@ class Records(InboxBase):
                 alerts.c.incident_id.is_(None)
             )
             pending, oldest = connection.execute(waiting).one()
-            due = sa.select(sa.func.min(due_now(stamp(now)).subquery().c.due_since))
-            unclaimed = [at for at in (oldest, connection.execute(due).scalar()) if at is not None]
+            due = due_now(stamp(now)).subquery()
+            # closing out and repeating give way to first diagnoses, for hours where there is much to do
+            is_first = sa.and_(due.c.due_job == RESPOND, due.c.responded_at.is_(None))
+            first, later = (
+                connection.execute(sa.select(sa.func.min(due.c.due_since)).where(which)).scalar()
+                for which in (is_first, ~is_first)
+            )
+            unclaimed = [at for at in (oldest, first) if at is not None]
             failed = sa.select(sa.func.count()).where(incidents.c.failed_at.is_not(None))
             beats = connection.execute(sa.select(heartbeats.c.name, heartbeats.c.at)).all()
             return InboxState(
                 accepted=totals.get("alerts_accepted", 0),
                 pending=pending,
                 oldest_unclaimed_seconds=max(0.0, stamp(now) - min(unclaimed)) if unclaimed else 0.0,
+                oldest_postponed_seconds=max(0.0, stamp(now) - later) if later is not None else 0.0,
                 incidents=dict(connection.execute(by_status).all()),
                 claims=dict(connection.execute(by_state).all()),
                 runs_succeeded=totals.get("runs_succeeded", 0),

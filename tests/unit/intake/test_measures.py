@@ -33,8 +33,13 @@ def test_a_replayed_incident_is_not_timed_and_waits_for_nobody(intake: Intake) -
 def test_what_waits_has_an_age(intake: Intake) -> None:
     intake.take(alert("a"))
     assert intake.inbox.state(at(30)).oldest_unclaimed_seconds == 30
-    intake.claim(31)
+    (claim,) = intake.claim(31)
     assert intake.inbox.state(at(60)).oldest_unclaimed_seconds == 0
+    intake.inbox.record_diagnosis(claim.incident_id, "r", at(61))
+    intake.inbox.finish(claim.claim_id, at(62), succeeded=True)
+    intake.inbox.resolve(claim.incident_id, "ana", at(70))
+    state = intake.inbox.state(at(100))
+    assert (state.oldest_unclaimed_seconds, state.oldest_postponed_seconds) == (0, 30)
 
 
 def test_runs_are_counted_by_how_they_ended(intake: Intake) -> None:
