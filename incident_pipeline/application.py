@@ -46,11 +46,14 @@ class Application:
         """Read the configuration; what is not given comes from the environment, then from the defaults.
 
         Raises:
-            ConfigurationError: the file cannot be read or is wrong.
+            ConfigurationError: the file cannot be read or is wrong, or the data directory is none.
         """
         config = config or _path(environ.get(CONFIG_VARIABLE))
         data_dir = data_dir or _path(environ.get(DATA_DIR_VARIABLE))
         loaded = load_scenario(config, data_dir, environ)
+        place = loaded.scenario.data_dir
+        if place.exists() and not place.is_dir():
+            raise ConfigurationError(f"data_dir: {place} is not a folder; name one that is, or that is not there yet")
         return cls(loaded.scenario, loaded.scenario.data_dir.absolute(), loaded.path, tuple(loaded.missing))
 
     @property

@@ -12,6 +12,7 @@ import typer
 
 from incident_pipeline.cli import context
 from incident_pipeline.cli.output import json_text, note, print_json, print_table, print_text, progress
+from incident_pipeline.documents.wording import percent
 from incident_pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _print(diagnosed: DiagnosedFolder) -> None:
     print_text(f"{diagnosed.folder.path} ({diagnosed.seconds:.2f} s)")
     print_text(diagnosis.summary)
     for index, hypothesis in enumerate(diagnosis.hypotheses[:3], start=1):
-        print_text(f"\n{index}. {hypothesis.description}: {hypothesis.confidence:.0%} ({hypothesis.category})")
+        print_text(f"\n{index}. {hypothesis.description}: {percent(hypothesis.confidence)} ({hypothesis.category})")
         for sentence in hypothesis.evidence if index == 1 else hypothesis.evidence[:2]:
             print_text(f"   - {sentence}")
         if index == 1 and hypothesis.disproved_by:

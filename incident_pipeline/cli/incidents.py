@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from incident_pipeline.cli import context, output
+from incident_pipeline.documents.wording import percent
 from incident_pipeline.durations import parse_duration
 from incident_pipeline.models import IncidentStatus
 from incident_pipeline.moments import parse_moment
@@ -156,7 +157,7 @@ def _end_of_mute(duration: str | None, until: str | None, now: datetime) -> date
 
 def _row(record: Any) -> Sequence[Any]:
     cause = record.cause or record.failure
-    likely = f"{cause} ({record.confidence:.0%})" if cause and record.confidence is not None else cause
+    likely = f"{cause} ({percent(record.confidence)})" if cause and record.confidence is not None else cause
     return (
         record.incident_id,
         record.severity,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from incident_pipeline.cli.output import json_text, print_markdown, print_table, print_text, safe
+from incident_pipeline.documents.wording import percent
 from incident_pipeline.durations import format_duration
 from incident_pipeline.models import (
     Diagnosis,
@@ -149,7 +150,7 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
 
 
 def _print_hypothesis(label: str, hypothesis: Hypothesis, *, brief: bool = False) -> None:
-    _heading(f"{label}: {hypothesis.description} ({hypothesis.confidence:.0%})")
+    _heading(f"{label}: {hypothesis.description} ({percent(hypothesis.confidence)})")
     for sentence in hypothesis.evidence[:1] if brief else hypothesis.evidence:
         print_text(f"  - {safe(sentence)}")
     if hypothesis.disproved_by and not brief:

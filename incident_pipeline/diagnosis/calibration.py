@@ -58,10 +58,11 @@ def inputs_of(merged: Sequence[Hypothesis], series: int) -> tuple[float, ...]:
 
 
 def most(merged: Sequence[Hypothesis], gaps: Sequence[Gap]) -> float:
-    """What no curve may exceed: certainty, a proof out of nothing, and the first one's share against its rival."""
-    own = merged[0].confidence
-    ceiling = _probability(math.log(CEILING / (1.0 - CEILING)) + gap_offset(gaps))
-    return min(ceiling, OUT_OF_NOTHING * own, own / max(own + _rival(merged), 1e-9))
+    """What no curve may exceed: certainty, a proof out of nothing, and the odds of the first against its rival's."""
+    own, rival = merged[0].confidence, _rival(merged)
+    ceiling = _probability(_odds(CEILING) + gap_offset(gaps))
+    against = _probability(_odds(own) - _odds(rival)) if rival > 0.0 else 1.0
+    return min(ceiling, OUT_OF_NOTHING * own, against)
 
 
 def _rival(merged: Sequence[Hypothesis]) -> float:
@@ -85,6 +86,12 @@ def calibrated(merged: Sequence[Hypothesis], gaps: Sequence[Gap] = (), series: i
         + math.fsum(table[name] * value for name, value in zip(INPUTS, inputs_of(merged, series), strict=True))
     )
     return min(_probability(odds), most(merged, gaps))
+
+
+def _odds(probability: float) -> float:
+    """Log-odds."""
+    sure = min(max(probability, 1e-4), 1.0 - 1e-4)
+    return math.log(sure / (1.0 - sure))
 
 
 def _probability(odds: float) -> float:

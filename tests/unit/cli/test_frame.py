@@ -119,9 +119,10 @@ def test_a_terminal_that_cannot_show_a_letter_still_gets_the_answer(tmp_path: Pa
 def test_a_data_dir_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     done = process("alert", "--title", "x", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.decode().count("\n") == 1
-    assert b"data" in done.stderr
+    assert done.returncode == 2
+    place = tmp_path / "data"
+    said = f"incident-pipeline: data_dir: {place} is not a folder; name one that is, or that is not there yet\n"
+    assert done.stderr.decode() == said
 
 
 def test_arguments_that_are_no_text_are_no_traceback(tmp_path: Path) -> None:

@@ -34,9 +34,13 @@ def test_few_series_say_no_more_and_none_are_as_many() -> None:
 
 
 @pytest.mark.parametrize(("own", "other"), [(0.4, 0.4), (0.5, 0.3), (0.2, 0.19)])
-def test_nobody_is_told_with_more_than_his_share_against_his_rival(own: float, other: float) -> None:
+def test_nobody_is_told_with_more_than_his_odds_against_his_rivals(own: float, other: float) -> None:
     told = calibrated([blamed("payments", own), blamed("cart", other)], series=5)
-    assert told <= own / (own + other) + 1e-9
+    assert told / (1 - told) <= own / (1 - own) / (other / (1 - other)) + 1e-9
+
+
+def test_two_that_are_as_likely_are_told_with_half_at_most() -> None:
+    assert calibrated([blamed("payments", 0.4), blamed("cart", 0.4)], series=5) <= 0.5 + 1e-9
 
 
 def test_what_is_missing_lowers_even_what_could_not_be_surer() -> None:
