@@ -54,6 +54,8 @@ from incident_pipeline.moments import format_moment, parse_moment
 
 URL = "https://api.datadoghq.com"
 COUNT_PATH = "/api/v2/logs/analytics/aggregate"
+CHANGE_EVENTS = "@evt.category:change"
+"""As the events of Change Tracking are searched for (https://docs.datadoghq.com/ddsql_reference/, `dd.events`)."""
 PAGE = 1000
 POINTS = 300
 MAX_SERIES = 200
@@ -92,7 +94,7 @@ class Datadog:
         if question.kind is EvidenceKind.DEPLOYMENTS:
             return await self._deployments(question, deadline)
         if question.kind is EvidenceKind.FLAG_CHANGES:
-            found = mapped(await self._changes("feature_flag", question, deadline), flag_change, "change events")
+            found = mapped(await self._changes(question, deadline), flag_change, "change events")
             return answered(question.kind, self.name, found.rows, window=question.window, **found.about())
         return await self._monitors(question, deadline)
 
@@ -211,11 +213,11 @@ class Datadog:
         return mapped(Collected(rows, truncated=len(rows) >= limit), deployment, "deployments")
 
     async def _configuration_changes(self, question: Question, deadline: Deadline) -> Collected[Deployment]:
-        return mapped(await self._changes("configuration", question, deadline), configuration_change, "change events")
+        return mapped(await self._changes(question, deadline), configuration_change, "change events")
 
-    async def _changes(self, resource: str, question: Question, deadline: Deadline) -> Collected[Any]:
-        """Change events of one type of resource; whose they are their own fields tell, not their tags."""
-        what = {"query": f"@changed_resource.type:{resource}", **_moments(question)}
+    async def _changes(self, question: Question, deadline: Deadline) -> Collected[Any]:
+        """All change events; what was changed, and whose it is, their own fields tell, not their tags."""
+        what = {"query": CHANGE_EVENTS, **_moments(question)}
         limit = min(PAGE, question.limit + 1)
         pages = self._search_pages("/api/v2/events/search", {"filter": what, "sort": "timestamp"}, limit, deadline)
         return await collect(pages, deadline, question.limit)

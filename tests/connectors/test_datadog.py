@@ -261,7 +261,7 @@ def test_flags_are_read_from_change_events() -> None:
     recorder = Recorder(lambda _: {"data": events})
     got = ask(recorder, EvidenceKind.FLAG_CHANGES)
     assert problems(recorder) == []
-    assert recorder.bodies[0]["filter"]["query"] == "@changed_resource.type:feature_flag"
+    assert recorder.bodies[0]["filter"]["query"] == "@evt.category:change"
     (flag,) = got.rows
     assert (flag.name, flag.service, flag.actor) == ("checkout-v2", "payments", "ci@example.com")
     assert (flag.previous_value, flag.value) == ('{"enabled": false}', '{"enabled": true, "percentage": "50%"}')
