@@ -2,6 +2,7 @@
 
     python benchmarks/knowledge.py ../shared/data/knowledge                 quality and calibration
     python benchmarks/knowledge.py ../shared/data/knowledge --speed         cold and warm searches, indexing unchanged
+    python benchmarks/knowledge.py ../shared/data/knowledge --speed --chunks 10000      the same on a part of the memory
     python benchmarks/knowledge.py ../shared/data/knowledge --indexing 96   our vectors beside sentence-transformers
 
 The first run indexes both corpora (some minutes) into `--index`; later runs use that file. Every method is asked in the
@@ -13,6 +14,7 @@ figures flatter it; `fit_ranking.py` prints those of held-out folds.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gzip
 import json
 import re
@@ -29,6 +31,8 @@ import numpy as np
 from kb import KnowledgeBase, SearchResult, read_paths
 from kb.embedding import load_minilm
 from kb.evaluation import Evaluation, Query, evaluate, rank
+from kb.lexical import update_index
+from kb.store import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 COLD_RUNS = 5
@@ -117,6 +121,23 @@ def line(name: str, method: str, measured: Evaluation, sure: float) -> str:
     )
 
 
+def part_of(kb: KnowledgeBase, chunks: int, path: Path) -> KnowledgeBase:
+    """The memory of the first documents, up to a number of chunks."""
+    whole = kb._contents
+    count = whole.chunks[min(chunks, len(whole.chunks) - 1)].document_row
+    held = sum(chunk.document_row < count for chunk in whole.chunks)
+    part = dataclasses.replace(
+        whole,
+        documents=whole.documents[:count],
+        hashes=whole.hashes[:count],
+        chunks=whole.chunks[:held],
+        vectors=whole.vectors[:held],
+        index=update_index(whole.index, range(count), []),
+    )
+    publish(path, part)
+    return KnowledgeBase.open(path)
+
+
 def speed(folder: Path, kb: KnowledgeBase) -> None:
     asked = [query.text for query in queries(folder, "alert_runbook")][:200]
     kb.search(asked[0])
@@ -180,6 +201,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--index", type=Path, default=Path(tempfile.gettempdir()) / "kb-benchmark.duckdb")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--chunks", type=int, help="of how many chunks the speed is measured, instead of all")
     parser.add_argument("--indexing", type=int, metavar="CHUNKS")
     arguments = parser.parse_args()
     kb = KnowledgeBase.open(arguments.index)
@@ -187,10 +209,12 @@ def main() -> None:
     kb.add(documents, progress=lambda done, of: print(f"\r{done} of {of} vectors", end="", file=sys.stderr, flush=True))
     if arguments.indexing:
         indexing(kb, arguments.indexing)
-    elif arguments.speed:
-        speed(arguments.data, kb)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.speed:
+            part = Path(folder) / "part.duckdb"
+            speed(arguments.data, part_of(kb, arguments.chunks, part) if arguments.chunks else kb)
+        else:
             words = KnowledgeBase.open(Path(folder) / "words.duckdb", model="none")
             words.add(documents)
             quality(arguments.data, kb, words)

@@ -37,6 +37,9 @@ class RandomVectors:
         found = np.stack([np.random.default_rng(seed).standard_normal(384, dtype=np.float32) for seed in seeds])
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
+    def embed_query(self, text: str) -> np.ndarray:
+        return self.embed([text])[0]
+
 
 def documents(count: int) -> list[Document]:
     """Texts of words that are as unevenly frequent as those of a language, two chunks each."""

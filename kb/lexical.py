@@ -217,7 +217,8 @@ class LexicalIndex:
     def shared(self, query: Query, row: int) -> list[str]:
         """The query's terms that a document has, the rarest first."""
         begin, end = self._index.document_starts[row], self._index.document_starts[row + 1]
-        found = query.numbers[np.isin(query.numbers, self._index.sequence[begin:end])]
+        held = self._marked(self._index.sequence[begin:end])
+        found = query.numbers[held[query.numbers]]
         return [self._index.terms[number] for number in found[np.argsort(-self.rarity[found], kind="stable")]]
 
     def pairs(self, query: Query, rows: Rows) -> tuple[FloatArray, FloatArray]:
@@ -227,13 +228,12 @@ class LexicalIndex:
             return np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
         starts, ends = self._index.document_starts[rows], self._index.document_starts[np.add(rows, 1)]
         sequence = np.concatenate([self._index.sequence[a:b] for a, b in zip(starts, ends, strict=True)])
-        # of all words only those of the query are looked at closely; the separator is the last place, which is none
-        asked = np.zeros(len(self._index.terms) + 1, np.bool_)
-        asked[query.numbers] = True
-        is_asked = asked[sequence]
+        # of all words only those of the query are looked at closely
+        is_asked = self._marked(query.numbers)[sequence]
         behind = np.cumsum(ends - starts)
-        first = np.nonzero(is_asked[:-1] & is_asked[1:])[0]
-        first = first[~np.isin(first + 1, behind)]
+        is_first = is_asked[:-1] & is_asked[1:]
+        is_first[behind[:-1] - 1] = False
+        first = np.nonzero(is_first)[0]
         found = sequence[first].astype(np.int64) * len(self._index.terms) + sequence[first + 1]
         at = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
         is_pair = codes[at] == found
@@ -249,6 +249,13 @@ class LexicalIndex:
         shares = weights / weights.sum()
         in_text = (counts / (counts + normal[:, None])) @ shares
         return in_text.astype(np.float32), (titled @ shares).astype(np.float32)
+
+    def _marked(self, numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """For every term whether it is one of these; the last place is that of the separator, which is none."""
+        marked = np.zeros(len(self._index.terms) + 1, np.bool_)
+        marked[numbers] = True
+        marked[SEPARATOR] = False
+        return marked
 
     def _pair_codes(self, query: Query) -> tuple[Rows, FloatArray]:
         """The query's pairs of neighbouring known terms as sorted numbers, and how rare each is."""

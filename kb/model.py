@@ -61,7 +61,7 @@ class Model:
         known = self._asked.get((embedder.name, text))
         if known is not None:
             return known
-        vector: FloatArray = embedder.embed([text])[0]
+        vector = embedder.embed_query(text)
         if len(self._asked) >= _MOST_ASKED:
             self._asked.clear()
         self._asked[embedder.name, text] = vector

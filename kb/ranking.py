@@ -64,24 +64,24 @@ class Weights(NamedTuple):
 
 
 RUNBOOKS = Weights(
-    rank=(3.34, 1.79, 6.92, -8.7, 9.79, 9.01, 10.42),
-    of_kind=Chance(log_odds=0.512, covered=0.868, meaning=4.288, title_found=2.411, title_share=2.193, constant=-4.23),
-    of_any=Chance(log_odds=0.46, covered=1.179, meaning=5.94, title_found=1.823, title_share=3.801, constant=-5.654),
+    rank=(3.24, 1.72, 6.91, -8.48, 10.3, 9.06, 10.77),
+    of_kind=Chance(log_odds=0.549, covered=1.082, meaning=3.761, title_found=2.325, title_share=1.965, constant=-3.926),
+    of_any=Chance(log_odds=0.496, covered=1.432, meaning=5.442, title_found=1.79, title_share=3.375, constant=-5.358),
 )  # fmt: skip
 RUNBOOKS_BY_WORDS = Weights(
-    rank=(5.37, 2.12, 7.18, -8.32, 9.44, 8.39, 0.0),
-    of_kind=Chance(log_odds=0.488, covered=2.728, meaning=0.0, title_found=3.252, title_share=0.711, constant=-2.601),
-    of_any=Chance(log_odds=0.466, covered=3.71, meaning=0.0, title_found=2.236, title_share=2.627, constant=-3.269),
+    rank=(5.23, 2.1, 7.16, -8.15, 9.68, 8.28, 0.0),
+    of_kind=Chance(log_odds=0.486, covered=2.704, meaning=0.0, title_found=3.262, title_share=0.649, constant=-2.569),
+    of_any=Chance(log_odds=0.465, covered=3.691, meaning=0.0, title_found=2.219, title_share=2.598, constant=-3.237),
 )  # fmt: skip
 REPORTS = Weights(
-    rank=(10.55, 0.0, 0.0, 0.0, 0.0, 0.0, 10.33),
-    of_kind=Chance(log_odds=1.087, covered=1.266, meaning=1.044, title_found=-0.232, title_share=0.27, constant=-1.181),
-    of_any=Chance(log_odds=0.89, covered=3.614, meaning=3.439, title_found=2.086, title_share=-1.947, constant=-4.231),
+    rank=(10.98, 0.0, 0.0, 0.0, 0.0, 0.0, 9.2),
+    of_kind=Chance(log_odds=1.089, covered=1.437, meaning=0.488, title_found=0.037, title_share=-0.09, constant=-0.961),
+    of_any=Chance(log_odds=0.899, covered=3.796, meaning=2.572, title_found=2.566, title_share=-2.48, constant=-3.815),
 )  # fmt: skip
 REPORTS_BY_WORDS = Weights(
     rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    of_kind=Chance(log_odds=1.033, covered=0.53, meaning=0.0, title_found=2.321, title_share=-0.512, constant=-0.489),
-    of_any=Chance(log_odds=0.871, covered=3.637, meaning=0.0, title_found=5.577, title_share=-2.521, constant=-2.67),
+    of_kind=Chance(log_odds=1.033, covered=0.527, meaning=0.0, title_found=2.319, title_share=-0.514, constant=-0.487),
+    of_any=Chance(log_odds=0.871, covered=3.633, meaning=0.0, title_found=5.577, title_share=-2.52, constant=-2.668),
 )  # fmt: skip
 
 

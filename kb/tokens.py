@@ -41,9 +41,7 @@ def word_terms(text: str) -> list[str]:
     found: list[str] = []
     for word in _WORD.findall(text):
         parts = _known.get(word)
-        if parts is None:
-            parts = _known_parts(word)
-        found.extend(parts)
+        found.extend(_parts_of(word) if parts is None else parts)
     return found
 
 
@@ -67,10 +65,11 @@ def _day(year: str, month: int, day: str) -> Iterable[str]:
 def words(text: str) -> Iterable[tuple[str, tuple[str, ...]]]:
     """Each word of a text with its terms, so that a result can say which words it matched."""
     for word in _WORD.findall(text):
-        yield word, _known_parts(word)
+        parts = _known.get(word)
+        yield word, _parts_of(word) if parts is None else parts
 
 
-def _known_parts(word: str) -> tuple[str, ...]:
+def _parts_of(word: str) -> tuple[str, ...]:
     if len(word) > _LONGEST_WORD:
         return tuple(stem for part in _PART.findall(word)[:20] if (stem := _stem(part.lower())))
     if len(_known) > _MOST_KNOWN:

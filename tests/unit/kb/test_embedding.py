@@ -5,12 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from kb import ModelError
 from kb.embedding import MiniLM, check_weights, load_embedder, load_minilm, model_folder, weights_stamp
+from kb.transformer import gelu
 
 TEXTS = [
     "pod is crash looping",
@@ -61,8 +66,29 @@ def test_no_text_no_vector(model: MiniLM) -> None:
     assert model.embed([]).shape == (0, 384)
 
 
+def test_the_vector_of_a_usual_query_is_that_of_its_text(model: MiniLM) -> None:
+    text = TEXTS[2]
+    assert np.abs(model.embed_query(text) - model.embed([text])[0]).max() < 1e-6
+
+
+def test_of_a_long_query_begin_and_end_count(model: MiniLM) -> None:
+    begin, end = "checkout pods crash looping after the release ", " connection refused by redis"
+    few, many = (model.embed_query(begin + "word " * count + end) for count in (100, 150))
+    assert np.abs(few - many).max() < 1e-6
+    assert np.abs(few - model.embed_query(begin + "word " * 100)).max() > 1e-3
+
+
 def test_half_surrogates_are_embedded(model: MiniLM) -> None:
     assert np.isfinite(model.embed(["\ud800 pod"])).all()
+    assert np.isfinite(model.embed_query("\ud800 pod")).all()
+
+
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.floats(-1e4, 1e4, width=32)))
+def test_gelu_is_near_its_definition(x: np.ndarray) -> None:
+    expected = x * np.vectorize(NormalDist().cdf)(x.astype(float))
+    found = x.copy()
+    gelu(found)
+    assert np.abs(found - expected).max() < 5e-6 * max(1, float(np.abs(x).max()))
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ class Counted:
         unit: np.ndarray = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
         return unit
 
+    def embed_query(self, text: str) -> np.ndarray:
+        return self.embed([text])[0]
+
 
 DOCUMENTS = [Document(f"rb/{n}", "runbook", f"Title {n}", f"number{n} broker") for n in range(5)]
 
