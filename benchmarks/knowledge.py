@@ -32,7 +32,7 @@ from kb import KnowledgeBase, SearchResult, read_paths
 from kb.embedding import load_minilm
 from kb.evaluation import Evaluation, Query, evaluate, rank
 from kb.lexical import update_index
-from kb.store import publish
+from kb.store import publish, read
 
 ROOT = Path(__file__).resolve().parents[1]
 COLD_RUNS = 5
@@ -123,7 +123,7 @@ def line(name: str, method: str, measured: Evaluation, sure: float) -> str:
 
 def part_of(kb: KnowledgeBase, chunks: int, path: Path) -> KnowledgeBase:
     """The memory of the first documents, up to a number of chunks."""
-    whole = kb._contents
+    whole = read(kb.path)
     count = whole.chunks[min(chunks, len(whole.chunks) - 1)].document_row
     held = sum(chunk.document_row < count for chunk in whole.chunks)
     part = dataclasses.replace(
@@ -182,7 +182,7 @@ def indexing(kb: KnowledgeBase, count: int) -> None:
     from kb.embedding import model_folder
     from kb.merging import passage
 
-    every = kb._contents.chunks
+    every = read(kb.path).chunks
     chosen = [every[at] for at in np.random.default_rng(0).choice(len(every), count, replace=False)]
     texts = sorted((passage(kb.documents[chunk.document_row].title, chunk) for chunk in chosen), key=len)
     ours, theirs = load_minilm(), SentenceTransformer(str(model_folder()), device="cpu")

@@ -125,6 +125,14 @@ class KnowledgeBase(ABC):
     def stats(self) -> dict[str, int | str]:
         """How many chunks and vectors there are, and how a search ranks."""
 
+    def check(self) -> None:
+        """Read what is stored, all of it.
+
+        Raises:
+            DamagedIndexError: a part of it cannot be read.
+        """
+        _ = self.documents
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the memory that a search needs; the next search reads again."""

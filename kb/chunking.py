@@ -75,8 +75,10 @@ def _blocks(text: str) -> Iterator[_Block]:
                 yield _Block(heading, held, start, is_code=True)
                 held, fence = [], ""
             continue
-        opens, title = _FENCE.match(line), _HEADING.match(line)
-        if held and (opens or title or not line.strip()):
+        begin = line.lstrip()[:1]
+        opens = _FENCE.match(line) if begin in ("`", "~") else None
+        title = _HEADING.match(line) if begin == "#" else None
+        if held and (opens or title or not begin):
             yield _Block(heading, held, start, is_code=False)
             held = []
         if title:
@@ -84,7 +86,7 @@ def _blocks(text: str) -> Iterator[_Block]:
             heading = " > ".join(name for _, name in path)
         elif opens:
             fence, held, start = opens[1], [line], number
-        elif line.strip():
+        elif begin:
             if not held:
                 start = number
             held.append(line)

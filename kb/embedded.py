@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kb.base import KnowledgeBase
+from kb.contents import Catalogue, Contents, Facts
 from kb.documents import Document, SearchResult
 from kb.embedding import DEFAULT_MODEL, Embedder
 from kb.learning import MORE_TO_REORDER, Feedback, adjusted
@@ -21,7 +22,7 @@ from kb.model import FloatArray, Model, Progress
 from kb.redaction import redact_value
 from kb.search import Searcher
 from kb.similar import IncidentSignature
-from kb.store import Contents, publish, read, write_lock
+from kb.store import publish, read, read_catalogue, read_facts, read_searchable, write_lock
 
 _STAMP = tuple[int, int, int] | None
 
@@ -38,7 +39,7 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
         self._model = Model(model, embedder)
         self.model = self._model.name
         self._stamp: _STAMP = None
-        self._contents = Contents()
+        self._facts = Facts()
         self._feedback: tuple[Feedback, ...] = ()
         self._heeds_feedback = True
         self._made: Searcher | None = None
@@ -58,29 +59,29 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
         gone = frozenset(remove)
         said = None if feedback is None else json.dumps([redact_value(asdict(one)) for one in feedback])
         self._refresh()
+        stored = read_catalogue(self.path)
         embedder = self._load()
 
-        def change(old: Contents) -> Change:
-            return Change(changed_documents(old, handed_in), len(handed_in), known, gone, said)
+        def change(catalogue: Catalogue) -> Change:
+            return Change(changed_documents(catalogue, handed_in), len(handed_in), known, gone, said)
 
-        wanted = change(self._contents)
-        if wanted.is_empty(self._contents) and is_same_model(self._contents, embedder):
-            return Added(0, 0, len(handed_in), 0, self._contents.version)
-        needed = new_passages(self._contents, wanted.offered.values(), embedder)
-        vectors = known_vectors(self._contents, needed, embedder)
+        wanted = change(stored)
+        if wanted.is_empty(stored) and is_same_model(stored, embedder):
+            return Added(0, 0, len(handed_in), 0, stored.facts.version)
+        old, stamp = self._everything()
+        needed = new_passages(old, wanted.offered.values(), embedder)
+        vectors = known_vectors(old, needed, embedder)
         vectors.update(self._model.of_passages([text for text in needed if text not in vectors], progress))
         with write_lock(self.path):
-            before = self._contents
-            self._refresh()
-            old = self._contents
-            if old is not before:  # somebody else wrote meanwhile
-                wanted = change(old)
+            if stamp != self._stamp or stamp != _stamp(self.path):  # somebody else wrote meanwhile
+                old, _ = self._everything()
+                wanted = change(old.catalogue)
                 late = [p for p in new_passages(old, wanted.offered.values(), embedder) if p not in vectors]
                 vectors.update(self._model.of_passages(late))
             merged, added = merge(old, wanted, vectors, embedder)
             if merged is not old:
                 publish(self.path, merged)
-                self._hold(merged)
+                self._hold(merged.catalogue.facts, _stamp(self.path))
         return added
 
     def search(
@@ -108,19 +109,19 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
     def documents(self) -> tuple[Document, ...]:
         """Everything that is remembered."""
         self._refresh()
-        return self._contents.documents
+        return self._searcher.documents
 
     @property
     def signatures(self) -> tuple[IncidentSignature, ...]:
         """The record of each past incident."""
         self._refresh()
-        return tuple(IncidentSignature.from_json(json.loads(body)) for _, body in self._contents.signatures)
+        return tuple(IncidentSignature.from_json(json.loads(body)) for _, body in self._facts.signatures)
 
     @property
     def version(self) -> str:
         """Names the content that a search sees now; "0" while nothing is remembered."""
         self._refresh()
-        return self._contents.version
+        return self._facts.version
 
     @property
     def size(self) -> int | None:
@@ -131,40 +132,54 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
     def stats(self) -> dict[str, int | str]:
         """How many chunks and vectors there are, and how a search ranks."""
         self._refresh()
-        found = self._contents.vectors
-        vectors = 0 if found is None else int((found != 0).any(axis=1).sum())
-        usable = found is None or self._load_stored() is not None
-        method = self._searcher.method if usable else "words (BM25); the embedding model is not installed"
-        return {"chunks": len(self._contents.chunks), "vectors": vectors, "method": method}
+        searcher = self._searcher
+        usable = not searcher.vectors or self._load_stored() is not None
+        method = searcher.method if usable else "words (BM25); the embedding model is not installed"
+        return {"chunks": searcher.chunks, "vectors": searcher.vectors, "method": method}
+
+    def check(self) -> None:
+        """As `KnowledgeBase.check`; a search reads less."""
+        read(self.path)
 
     def close(self) -> None:
         """Let go of the memory that a search needs; the next search reads the file again."""
-        self._contents = Contents()
-        self._made, self._stamp = None, None
+        self._made = None
 
     def _refresh(self) -> None:
         stamp = _stamp(self.path)
         if stamp != self._stamp:
-            self._hold(read(self.path), stamp)
+            self._hold(read_facts(self.path), stamp)
 
-    def _hold(self, contents: Contents, stamp: _STAMP = None) -> None:
-        """Answer from these contents from now on; without a stamp, those that were just published."""
-        self._stamp = stamp or _stamp(self.path)
-        self._contents, self._made = contents, None
-        self._feedback = tuple(Feedback(**one) for one in json.loads(contents.meta.get("feedback", "[]")))
+    def _hold(self, facts: Facts, stamp: _STAMP) -> None:
+        """Answer from this version from now on."""
+        self._stamp, self._facts, self._made = stamp, facts, None
+        self._feedback = tuple(Feedback(**one) for one in json.loads(facts.meta.get("feedback", "[]")))
+
+    def _everything(self) -> tuple[Contents, _STAMP]:
+        """What the next version is made of, and which file it was read from."""
+        while True:
+            stamp = _stamp(self.path)
+            contents = read(self.path)
+            if stamp == _stamp(self.path):
+                return contents, stamp
 
     @property
     def _searcher(self) -> Searcher:
         """Made when something is asked: one who only adds needs none."""
-        if self._made is None:
-            self._made = Searcher(self._contents, self._embed)
-        return self._made
+        made = self._made
+        while made is None:
+            made = Searcher(read_searchable(self.path), self._embed)
+            if self._stamp != _stamp(self.path):  # replaced since it was looked at
+                self._refresh()
+                made = None
+        self._made = made
+        return made
 
     def _load(self) -> Embedder | None:
-        return self._model.load(self._contents.meta.get("weights"))
+        return self._model.load(self._facts.meta.get("weights"))
 
     def _load_stored(self) -> Embedder | None:
-        meta = self._contents.meta
+        meta = self._facts.meta
         return self._model.load_stored(meta.get("model"), meta.get("weights"))
 
     def _embed(self, text: str) -> FloatArray | None:

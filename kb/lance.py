@@ -18,6 +18,7 @@ import numpy as np
 
 from kb.base import KnowledgeBase
 from kb.chunking import chunks
+from kb.contents import Searchable
 from kb.documents import Document, SearchResult, as_utc
 from kb.embedding import DEFAULT_MODEL, Embedder
 from kb.lance_tables import Tables, among, key_of
@@ -28,7 +29,6 @@ from kb.model import Model, Progress
 from kb.redaction import redact_value
 from kb.search import Searcher
 from kb.similar import IncidentSignature
-from kb.store import ChunkRow, Contents
 from kb.tokens import terms
 
 _BY_WORDS, _BY_MEANING = 120, 200
@@ -117,7 +117,7 @@ class LanceKnowledgeBase(KnowledgeBase):
             found.update(self._candidates(query, vector, condition, limit))
         if not found or not query:
             return []
-        searcher = Searcher(self._contents_of(found), lambda _: vector, self._statistics(query, found.values()))
+        searcher = Searcher(self._memory_of(found), lambda _: vector, self._statistics(query, found.values()))
         answers = searcher.search(text, kind, limit + MORE_TO_REORDER, since, before)
         said = [Feedback(**one) for one in json.loads(self._meta().get("feedback", "[]"))]
         return adjusted(answers, text, said)[:limit] if self._heeds_feedback else answers[:limit]
@@ -266,20 +266,18 @@ class LanceKnowledgeBase(KnowledgeBase):
                 found |= {row["key"]: row for row in self._tables.rows("documents", among("key", missing))}
         return found
 
-    def _contents_of(self, found: Mapping[str, Mapping[str, Any]]) -> Contents:
+    def _memory_of(self, found: Mapping[str, Mapping[str, Any]]) -> Searchable:
         """The candidates as a small memory of their own."""
-        rows = list(found.values())
-        documents = tuple(map(_document, rows))
+        documents = tuple(map(_document, found.values()))
         place = {key: at for at, key in enumerate(found)}
         keys = ", ".join(f"'{key}'" for key in found)
         cut = sorted(
             self._tables.rows("chunks", f"document IN ({keys})"), key=lambda row: (place[row["document"]], row["line"])
         )
         has_vectors = bool(cut) and cut[0].get("vector") is not None
-        return Contents(
+        return Searchable(
             documents=documents,
-            hashes=tuple(row["content_hash"] for row in rows),
-            chunks=tuple(ChunkRow(place[r["document"]], r["heading"], r["line"], r["text"]) for r in cut),
+            chunk_starts=np.searchsorted([place[row["document"]] for row in cut], np.arange(len(documents) + 1)),
             vectors=np.array([row["vector"] for row in cut], dtype=np.float32) if has_vectors else None,
             index=build_index([part(document) for document in documents]),
         )

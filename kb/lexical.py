@@ -23,6 +23,11 @@ SEPARATOR = -1
 _K1, _LENGTH = 2.0, 0.8
 _TITLE_K1, _TITLE_LENGTH = 1.2, 0.4
 _PAIR_K1 = 1.2
+_AT_ONCE = 1 << 20
+"""Postings that are weighed at once: what is computed on the way is no larger than what stays."""
+_CODES = 2**16 - 1
+"""Held for a search, a sequence has two bytes for a term. Beyond so many terms two may share a code: of so many
+neighbours of a query's word, one is then taken for the word that stands there in the query."""
 
 
 class Part(NamedTuple):
@@ -134,8 +139,10 @@ class LexicalIndex:
     """
 
     def __init__(self, index: TermIndex, statistics: Statistics | None = None) -> None:
-        self._index = index
         self.size = len(index.document_starts) - 1
+        self._terms, self._term_starts = index.terms, index.term_starts
+        self._rows, self._document_starts = index.documents, index.document_starts
+        self._sequence = _coded(index.sequence)
         here = np.diff(index.term_starts)
         in_use = here > 0  # terms of removed documents keep their number and are unknown to a query
         self._numbers = {term: number for number, term in enumerate(index.terms) if in_use[number]}
@@ -146,38 +153,22 @@ class LexicalIndex:
         self._documents = max(self.size, statistics.documents if statistics else 0)
         self._means = (statistics.mean_length, statistics.mean_title_length) if statistics else None
         self.rarity: FloatArray = np.log1p((self._documents - everywhere + 0.5) / (everywhere + 0.5)).astype(np.float32)
-        idf = np.repeat(self.rarity, here)
         self._lengths = np.maximum(np.diff(index.document_starts) - 2, 1).astype(np.float32)
         mean, mean_title = self._means or (None, None)
-        self._impact = (
-            self._saturated(index.counts.astype(np.float32), self._lengths, _K1, _LENGTH, index.documents, mean) * idf
-        )
+        usual = _normal(self._lengths, _LENGTH, mean)
+        self._impact = np.repeat(self.rarity, here)
+        for start in range(0, len(self._impact), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            self._impact[part] *= _saturated(index.counts[part].astype(np.float32), _K1, usual[self._rows[part]])
         # few words are in titles: their postings stand apart, so that a frequent word costs one pass, not three
-        self._title_starts = np.concatenate(([0], np.cumsum(index.in_title)))[index.term_starts]
-        self._title_documents = rows = index.documents[index.in_title]
-        self._title_idf = idf[index.in_title]
+        in_title = np.flatnonzero(index.in_title)
+        self._title_starts = np.searchsorted(in_title, index.term_starts)
+        self._title_documents = rows = index.documents[in_title]
+        self._title_idf = np.repeat(self.rarity, np.diff(self._title_starts))
         mass = np.bincount(rows, weights=self._title_idf, minlength=self.size).astype(np.float32)
         self.title_mass: FloatArray = np.maximum(mass, np.float32(1e-6))
-        title_lengths = np.bincount(rows, minlength=self.size).astype(np.float32)
-        ones = np.ones(len(rows), np.float32)
-        in_titles = self._saturated(ones, title_lengths, _TITLE_K1, _TITLE_LENGTH, rows, mean_title)
-        self._title_impact = self._title_idf * in_titles
-
-    @staticmethod
-    def _saturated(
-        counts: FloatArray,
-        lengths: FloatArray,
-        k1: float,
-        length: float,
-        rows: npt.NDArray[np.int32],
-        mean: float | None,
-    ) -> FloatArray:
-        if not len(rows):
-            return counts
-        usual = float(lengths.mean()) if mean is None else mean
-        normal = (1 - length + length * lengths / max(usual, 1e-6)).astype(np.float32)
-        share: FloatArray = (counts * (k1 + 1) / (counts + k1 * normal[rows])).astype(np.float32)
-        return share
+        usual = _normal(np.bincount(rows, minlength=self.size).astype(np.float32), _TITLE_LENGTH, mean_title)
+        self._title_impact = self._title_idf * _saturated(np.ones(len(rows), np.float32), _TITLE_K1, usual[rows])
 
     def query(self, text_terms: Sequence[str]) -> Query:
         """Understand a query; a repeated term counts a little more."""
@@ -196,8 +187,8 @@ class LexicalIndex:
         """For every document: BM25 of all its words, BM25 of its title, and the rarity of the title's words found."""
         full, title, held = (np.zeros(self.size, np.float32) for _ in range(3))
         for number, weight in zip(query.numbers, query.weights, strict=True):
-            rows = slice(self._index.term_starts[number], self._index.term_starts[number + 1])
-            full[self._index.documents[rows]] += weight * self._impact[rows]
+            rows = slice(self._term_starts[number], self._term_starts[number + 1])
+            full[self._rows[rows]] += weight * self._impact[rows]
             rows = slice(self._title_starts[number], self._title_starts[number + 1])
             documents = self._title_documents[rows]
             title[documents] += weight * self._title_impact[rows]
@@ -208,38 +199,43 @@ class LexicalIndex:
         """The share of the query, by rarity of its words, that each of some documents has anywhere; 0 to 1."""
         held = np.zeros(len(rows), np.float32)
         for number in query.numbers:
-            # sorted by document: looked up, not read
-            documents = self._index.documents[self._index.term_starts[number] : self._index.term_starts[number + 1]]
-            at = np.minimum(np.searchsorted(documents, rows), len(documents) - 1)
-            held[documents[at] == rows] += self.rarity[number]
+            held[self._has(number, rows)] += self.rarity[number]
         return held / np.float32(query.mass)
 
     def shared(self, query: Query, row: int) -> list[str]:
         """The query's terms that a document has, the rarest first."""
-        begin, end = self._index.document_starts[row], self._index.document_starts[row + 1]
-        held = self._marked(self._index.sequence[begin:end])
-        found = query.numbers[held[query.numbers]]
-        return [self._index.terms[number] for number in found[np.argsort(-self.rarity[found], kind="stable")]]
+        found = [number for number in query.numbers if self._has(number, row)]
+        return [self._terms[number] for number in sorted(found, key=lambda number: -self.rarity[number])]
+
+    def _has(self, number: int, rows: Rows | int) -> npt.NDArray[np.bool_]:
+        """Whether some documents have a term; its postings are sorted: looked up, not read."""
+        documents = self._rows[self._term_starts[number] : self._term_starts[number + 1]]
+        found: npt.NDArray[np.bool_] = (
+            documents[np.minimum(np.searchsorted(documents, rows), len(documents) - 1)] == rows
+        )
+        return found
 
     def pairs(self, query: Query, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """How much of the query's neighbouring word pairs each document has in its text, and in its title; 0 to 1."""
         codes, weights = self._pair_codes(query)
         if not len(codes) or not len(rows):
             return np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
-        starts, ends = self._index.document_starts[rows], self._index.document_starts[np.add(rows, 1)]
-        sequence = np.concatenate([self._index.sequence[a:b] for a, b in zip(starts, ends, strict=True)])
+        starts, ends = self._document_starts[rows], self._document_starts[np.add(rows, 1)]
+        sequence = np.concatenate([self._sequence[a:b] for a, b in zip(starts, ends, strict=True)])
         # of all words only those of the query are looked at closely
-        is_asked = self._marked(query.numbers)[sequence]
+        asked = np.zeros(_CODES + 1, np.bool_)
+        asked[query.numbers % _CODES] = True
+        is_asked = asked[sequence]
         behind = np.cumsum(ends - starts)
         is_first = is_asked[:-1] & is_asked[1:]
         is_first[behind[:-1] - 1] = False
         first = np.nonzero(is_first)[0]
-        found = sequence[first].astype(np.int64) * len(self._index.terms) + sequence[first + 1]
+        found = sequence[first].astype(np.int64) * _CODES + sequence[first + 1]
         at = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
         is_pair = codes[at] == found
         hits, at = first[is_pair], at[is_pair]
         place = np.searchsorted(behind, hits, side="right")
-        is_titled = np.searchsorted(np.nonzero(sequence == SEPARATOR)[0], hits) - 2 * place == 0
+        is_titled = np.searchsorted(np.nonzero(sequence == _CODES)[0], hits) - 2 * place == 0
         shape = (len(rows), len(codes))
         cells = place * len(codes) + at
         counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
@@ -250,18 +246,33 @@ class LexicalIndex:
         in_text = (counts / (counts + normal[:, None])) @ shares
         return in_text.astype(np.float32), (titled @ shares).astype(np.float32)
 
-    def _marked(self, numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-        """For every term whether it is one of these; the last place is that of the separator, which is none."""
-        marked = np.zeros(len(self._index.terms) + 1, np.bool_)
-        marked[numbers] = True
-        marked[SEPARATOR] = False
-        return marked
-
     def _pair_codes(self, query: Query) -> tuple[Rows, FloatArray]:
         """The query's pairs of neighbouring known terms as sorted numbers, and how rare each is."""
         first, second = query.sequence[:-1], query.sequence[1:]
         known = (first >= 0) & (second >= 0) & (first != second)
-        codes = np.unique(first[known] * len(self._index.terms) + second[known])
-        size = max(len(self._index.terms), 1)
-        weights: FloatArray = (self.rarity[codes // size] + self.rarity[codes % size]) / np.float32(2)
+        first, second = first[known], second[known]
+        codes, places = np.unique(first % _CODES * _CODES + second % _CODES, return_index=True)
+        weights: FloatArray = (self.rarity[first[places]] + self.rarity[second[places]]) / np.float32(2)
         return codes, weights
+
+
+def _coded(sequence: npt.NDArray[np.int32]) -> npt.NDArray[np.uint16]:
+    """Two bytes for each term; the separator has the last code for itself."""
+    coded = np.empty(len(sequence), np.uint16)
+    for start in range(0, len(sequence), _AT_ONCE):
+        part = sequence[start : start + _AT_ONCE]
+        coded[start : start + _AT_ONCE] = np.where(part == SEPARATOR, _CODES, part % _CODES)
+    return coded
+
+
+def _normal(lengths: FloatArray, length: float, mean: float | None) -> FloatArray:
+    """How long each document is beside the mean, as far as that counts."""
+    usual = (float(lengths.mean()) if len(lengths) else 0.0) if mean is None else mean
+    normal: FloatArray = (1 - length + length * lengths / max(usual, 1e-6)).astype(np.float32)
+    return normal
+
+
+def _saturated(counts: FloatArray, k1: float, normal: FloatArray) -> FloatArray:
+    """The second occurrence of a word says less than the first."""
+    share: FloatArray = (counts * (k1 + 1) / (counts + k1 * normal)).astype(np.float32)
+    return share

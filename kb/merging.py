@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kb.chunking import Chunk, chunks
+from kb.contents import Catalogue, ChunkRow, Contents
 from kb.documents import KINDS, Document
 from kb.embedding import Embedder
 from kb.errors import UnreadableError
 from kb.lexical import Part, build_index, update_index
 from kb.redaction import redact
-from kb.store import ChunkRow, Contents
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -57,11 +57,10 @@ def checked(documents: Iterable[Document]) -> dict[str, Document]:
     return found
 
 
-def changed_documents(old: Contents, handed_in: Mapping[str, Document]) -> dict[str, Offered]:
+def changed_documents(known: Catalogue, handed_in: Mapping[str, Document]) -> dict[str, Offered]:
     """Those that differ from what is stored; only they are redacted, which is what costs time."""
-    hashes = {document.id: known for document, known in zip(old.documents, old.hashes, strict=True)}
     offered = ((identity, document, document.content_hash) for identity, document in handed_in.items())
-    return {i: Offered(redacted(document), found) for i, document, found in offered if hashes.get(i) != found}
+    return {i: Offered(redacted(document), found) for i, document, found in offered if known.hashes.get(i) != found}
 
 
 def redacted(document: Document) -> Document:
@@ -107,9 +106,9 @@ def known_vectors(old: Contents, passages: Iterable[str], embedder: Embedder | N
     return found
 
 
-def is_same_model(old: Contents, embedder: Embedder | None) -> bool:
+def is_same_model(known: Catalogue, embedder: Embedder | None) -> bool:
     """Whether what is stored can stay as it is with this model; without a model it can."""
-    return embedder is None or not old.documents or old.meta.get("model") == embedder.name
+    return embedder is None or not known.hashes or known.facts.meta.get("model") == embedder.name
 
 
 class Change(NamedTuple):
@@ -123,22 +122,24 @@ class Change(NamedTuple):
     feedback: str | None = None
     """What people said of suggestions, as JSON; None leaves what is known."""
 
-    def is_empty(self, old: Contents) -> bool:
-        """Whether the stored contents already are what is asked for."""
-        known = dict(old.signatures)
-        if self.feedback is not None and self.feedback != old.meta.get("feedback", "[]"):
+    def is_empty(self, known: Catalogue) -> bool:
+        """Whether what is stored already is what is asked for."""
+        if self.feedback is not None and self.feedback != known.facts.meta.get("feedback", "[]"):
             return False
-        gone = any(document.id in self.remove for document in old.documents) if self.remove else False
-        return not self.offered and not gone and all(known.get(i) == body for i, body in self.signatures.items())
+        if self.offered or not self.remove.isdisjoint(known.hashes):
+            return False
+        signatures = dict(known.facts.signatures)
+        return all(signatures.get(i) == body for i, body in self.signatures.items())
 
 
 def merge(
     old: Contents, change: Change, vectors: Mapping[str, FloatArray], embedder: Embedder | None
 ) -> tuple[Contents, Added]:
     """The next contents; the same object where nothing changed."""
-    if change.is_empty(old) and is_same_model(old, embedder):
-        return old, Added(0, 0, change.handed_in, 0, old.version)
-    ids = {document.id for document in old.documents}
+    before = old.catalogue
+    if change.is_empty(before) and is_same_model(before, embedder):
+        return old, Added(0, 0, change.handed_in, 0, before.facts.version)
+    ids = before.hashes.keys()
     gone = (change.remove & ids) - change.offered.keys()
     kept = [row for row, d in enumerate(old.documents) if d.id not in change.offered and d.id not in gone]
     added = [offered.document for offered in change.offered.values()]
@@ -148,7 +149,9 @@ def merge(
     said = {} if change.feedback is None else {"feedback": change.feedback}
     parts = [part(document) for document in added]
     known = {**dict(old.signatures), **change.signatures}
-    version = _next_version(old.version, documents, {**known, "": change.feedback or old.meta.get("feedback", "")})
+    version = _next_version(
+        before.facts.version, documents, {**known, "": change.feedback or old.meta.get("feedback", "")}
+    )
     removed = (
         (d.id, d.title, found, version) for d, found in zip(old.documents, old.hashes, strict=True) if d.id in gone
     )

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from kb.chunking import chunks
+from kb.contents import Searchable
 from kb.documents import SearchResult
 from kb.explain import as_written, excerpt, reasons
 from kb.lexical import LexicalIndex, Query, Statistics
 from kb.ranking import Signals, probabilities, utilities, weights_for
-from kb.store import Contents
 from kb.tokens import terms, word_terms
 from kb.vectors import VectorIndex
 
@@ -31,6 +33,9 @@ _TELLING = 1.0
 """A rarer term than this is worth naming as a reason."""
 _CHUNKS_READ = 3
 _MOST_QUERY_TERMS, _LONGEST_QUERY = 512, 20_000
+
+_cut = lru_cache(maxsize=256)(chunks)
+"""The same few documents are shown again and again; all others are held once, as text."""
 
 
 class _Found(NamedTuple):
@@ -56,26 +61,24 @@ class Searcher:
     """Answers queries on one version of the knowledge base.
 
     Args:
-        contents: the version.
+        memory: the version.
         embed: makes the unit vector of a text, or None where there is no model; called only where there are vectors.
-        statistics: of all documents, where the contents are only those that may fit.
+        statistics: of all documents, where the memory holds only those that may fit.
     """
 
     def __init__(
         self,
-        contents: Contents,
+        memory: Searchable,
         embed: Callable[[str], FloatArray | None],
         statistics: Statistics | None = None,
     ) -> None:
-        self._documents = contents.documents
-        self._chunks = contents.chunks
+        self.documents = memory.documents
         self._embed = embed
-        rows = np.fromiter((chunk.document_row for chunk in contents.chunks), np.int64, len(contents.chunks))
-        self._chunk_starts = np.searchsorted(rows, np.arange(len(contents.documents) + 1))
-        if contents.index is not None:
-            self._lexical = LexicalIndex(contents.index, statistics)
-        self._vectors = None if contents.vectors is None else VectorIndex(contents.vectors, self._chunk_starts)
-        self._kinds = np.array([document.kind for document in contents.documents])
+        self._chunk_starts = memory.chunk_starts
+        if memory.index is not None:
+            self._lexical = LexicalIndex(memory.index, statistics)
+        self._vectors = None if memory.vectors is None else VectorIndex(memory.vectors, memory.chunk_starts)
+        self._kinds = np.array([document.kind for document in memory.documents])
 
     def search(
         self, text: str, kind: str | None, limit: int, since: datetime | None, before: datetime | None
@@ -83,7 +86,7 @@ class Searcher:
         """The best documents for a text; documents without a date are never too old."""
         text = text[:_LONGEST_QUERY]
         query_terms = terms(text)[:_MOST_QUERY_TERMS]
-        if not self._documents or not query_terms or limit < 1:
+        if not self.documents or not query_terms or limit < 1:
             return []
         query, query_set = self._lexical.query(query_terms), set(query_terms)
         scores = self._scores(query, text)
@@ -103,7 +106,7 @@ class Searcher:
         query = self._lexical.query(terms(text)[:_MOST_QUERY_TERMS])
         scores = self._scores(query, text)
         rows = self._candidates(query, scores, np.nonzero(self._kinds == kind)[0], 0)
-        return [self._documents[row].id for row in rows], self._signals(query, scores, rows)
+        return [self.documents[row].id for row in rows], self._signals(query, scores, rows)
 
     def _of_kind(self, kind: str | None, group: str) -> npt.NDArray[np.bool_]:
         """Documents of a group of kinds that share their weights."""
@@ -113,12 +116,12 @@ class Searcher:
 
     def _allowed(self, since: datetime | None, before: datetime | None) -> npt.NDArray[np.bool_]:
         if since is None and before is None:
-            return np.ones(len(self._documents), dtype=bool)
+            return np.ones(len(self.documents), dtype=bool)
 
         def fits(date: datetime | None) -> bool:
             return date is None or ((since is None or date >= since) and (before is None or date < before))
 
-        return np.fromiter((fits(document.date) for document in self._documents), bool, len(self._documents))
+        return np.fromiter((fits(document.date) for document in self.documents), bool, len(self.documents))
 
     def _scores(self, query: Query, text: str) -> _Scores:
         words, title, held = self._lexical.scores(query)
@@ -173,7 +176,7 @@ class Searcher:
         )
 
     def _result(self, found: _Found, query: Query, written: dict[str, str], scores: _Scores) -> SearchResult:
-        document = self._documents[found.row]
+        document = self.documents[found.row]
         heading, snippet, line = self._snippet(found.row, set(written), scores.chunk_meaning)
         shared = [term for term in self._lexical.shared(query, found.row) if self._lexical.idf(term) > _TELLING]
         return SearchResult(
@@ -192,20 +195,33 @@ class Searcher:
 
     def _snippet(self, row: int, query: set[str], chunk_meaning: FloatArray | None) -> tuple[str, str, int]:
         """Heading, excerpt and line of the chunk that says most about the query."""
-        start, end = int(self._chunk_starts[row]), int(self._chunk_starts[row + 1])
-        if start == end:
+        cut = _cut(self.documents[row].text)
+        if not cut:
             return "", "", 1
+        start, end = int(self._chunk_starts[row]), int(self._chunk_starts[row + 1])
+        # cut otherwise where an older version of this program wrote the file
+        meaning = chunk_meaning[start:end] if chunk_meaning is not None and end - start == len(cut) else None
         mass = sum(self._lexical.idf(term) for term in query)
 
         def value(at: int) -> float:
-            held = sum(self._lexical.idf(term) for term in query.intersection(word_terms(self._chunks[at].text)))
-            return held / mass + (0.5 * float(chunk_meaning[at]) if chunk_meaning is not None else 0.0)
+            held = sum(self._lexical.idf(term) for term in query.intersection(word_terms(cut[at].text)))
+            return held / mass + (0.5 * float(meaning[at]) if meaning is not None else 0.0)
 
-        places: Sequence[int] = range(start, end)
-        if chunk_meaning is not None and end - start > _CHUNKS_READ:
-            places = [start + int(at) for at in np.argpartition(-chunk_meaning[start:end], _CHUNKS_READ)[:_CHUNKS_READ]]
-        best = self._chunks[max(places, key=value)]
+        places: Sequence[int] = range(len(cut))
+        if meaning is not None and len(cut) > _CHUNKS_READ:
+            places = [int(at) for at in np.argpartition(-meaning, _CHUNKS_READ)[:_CHUNKS_READ]]
+        best = cut[max(places, key=value)]
         return best.heading, excerpt(best.text, query), best.line
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return int(self._chunk_starts[-1])
+
+    @property
+    def vectors(self) -> int:
+        """How many of them have a vector."""
+        return 0 if self._vectors is None else self._vectors.count
 
     @property
     def method(self) -> str:

@@ -22,6 +22,11 @@ class VectorIndex:
         self._starts = chunk_starts[:-1][self._documents]
         self._chunk_starts = chunk_starts
 
+    @property
+    def count(self) -> int:
+        """How many chunks have a vector."""
+        return int(np.count_nonzero(np.einsum("ij,ij->i", self._vectors, self._vectors)))
+
     def nearness(self, vector: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The cosine of every chunk to a vector, and of every document's nearest chunk (0 where it has none)."""
         # not `@`: BLAS would split it among threads, which wait for each other on a busy machine

@@ -148,8 +148,8 @@ def _writable(application: Application) -> KnowledgeBase:
     from kb.store import move_aside
 
     try:
-        return application.knowledge_base
+        application.knowledge_base.check()
     except DamagedIndexError as error:
         aside = move_aside(application.data_dir / "knowledge_base.duckdb")
         output.note(output.safe(f"{error}; moved to {aside.name}, a new one is made"))
-        return application.knowledge_base
+    return application.knowledge_base

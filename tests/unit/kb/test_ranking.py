@@ -109,3 +109,14 @@ def test_the_same_meaning_in_other_words_is_found(tmp_path: Path) -> None:
     if kb.stats()["vectors"] == 0:
         pytest.skip("the embedding model is not installed")
     assert kb.search("RAM exhausted, process terminated by OOM")[0].id == "mem"
+
+
+def test_neighbours_are_found_among_more_terms_than_there_are_codes() -> None:
+    words = [str(number) for number in range(100_000, 170_000)]
+    first, second = words[-2:]
+    bodies = [" ".join(words), f"{first} {second}", f"{second} {first}", f"{first} {words[1]} {second}"]
+    index = LexicalIndex(build_index([Part("", "", body) for body in bodies]))
+    assert len(index._terms) > 2**16
+    in_text, in_title = index.pairs(index.query(terms(f"{first} {second}")), np.arange(4))
+    assert (in_text > 0).tolist() == [True, True, False, False]
+    assert not in_title.any()
