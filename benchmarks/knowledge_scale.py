@@ -33,13 +33,13 @@ class RandomVectors:
     name = stamp = "random"
     dimensions = 384
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def embed_passages(self, texts: Sequence[str]) -> np.ndarray:
         seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") for text in texts]
         found = np.stack([np.random.default_rng(seed).standard_normal(384, dtype=np.float32) for seed in seeds])
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
     def embed_query(self, text: str) -> np.ndarray:
-        return self.embed([text])[0]
+        return self.embed_passages([text])[0]
 
 
 def documents(count: int) -> list[Document]:

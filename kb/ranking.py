@@ -64,24 +64,24 @@ class Weights(NamedTuple):
 
 
 RUNBOOKS = Weights(
-    rank=(3.24, 1.72, 6.91, -8.48, 10.3, 9.06, 10.77),
-    of_kind=Chance(log_odds=0.549, covered=1.082, meaning=3.761, title_found=2.325, title_share=1.965, constant=-3.926),
-    of_any=Chance(log_odds=0.496, covered=1.432, meaning=5.442, title_found=1.79, title_share=3.375, constant=-5.358),
+    rank=(3.35, 1.67, 6.89, -8.2, 10.4, 8.76, 9.88),
+    of_kind=Chance(log_odds=0.512, covered=0.763, meaning=3.762, title_found=2.132, title_share=2.21, constant=-3.643),
+    of_any=Chance(log_odds=0.462, covered=1.182, meaning=5.373, title_found=1.575, title_share=3.696, constant=-5.073),
 )  # fmt: skip
 RUNBOOKS_BY_WORDS = Weights(
-    rank=(5.23, 2.1, 7.16, -8.15, 9.68, 8.28, 0.0),
-    of_kind=Chance(log_odds=0.486, covered=2.704, meaning=0.0, title_found=3.262, title_share=0.649, constant=-2.569),
-    of_any=Chance(log_odds=0.465, covered=3.691, meaning=0.0, title_found=2.219, title_share=2.598, constant=-3.237),
+    rank=(5.18, 2.11, 7.15, -8.1, 9.67, 8.24, 0.0),
+    of_kind=Chance(log_odds=0.497, covered=2.702, meaning=0.0, title_found=3.133, title_share=0.753, constant=-2.544),
+    of_any=Chance(log_odds=0.472, covered=3.703, meaning=0.0, title_found=2.176, title_share=2.616, constant=-3.234),
 )  # fmt: skip
 REPORTS = Weights(
-    rank=(10.98, 0.0, 0.0, 0.0, 0.0, 0.0, 9.2),
-    of_kind=Chance(log_odds=1.089, covered=1.437, meaning=0.488, title_found=0.037, title_share=-0.09, constant=-0.961),
-    of_any=Chance(log_odds=0.899, covered=3.796, meaning=2.572, title_found=2.566, title_share=-2.48, constant=-3.815),
+    rank=(11.17, 0.0, 0.0, 0.0, 0.0, 0.0, 8.52),
+    of_kind=Chance(log_odds=1.082, covered=0.801, meaning=0.61, title_found=-0.033, title_share=-0.13, constant=-0.667),
+    of_any=Chance(log_odds=0.885, covered=3.458, meaning=2.677, title_found=2.555, title_share=-2.665, constant=-3.646),
 )  # fmt: skip
 REPORTS_BY_WORDS = Weights(
     rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    of_kind=Chance(log_odds=1.033, covered=0.527, meaning=0.0, title_found=2.319, title_share=-0.514, constant=-0.487),
-    of_any=Chance(log_odds=0.871, covered=3.633, meaning=0.0, title_found=5.577, title_share=-2.52, constant=-2.668),
+    of_kind=Chance(log_odds=1.033, covered=0.526, meaning=0.0, title_found=2.319, title_share=-0.513, constant=-0.487),
+    of_any=Chance(log_odds=0.871, covered=3.633, meaning=0.0, title_found=5.576, title_share=-2.52, constant=-2.668),
 )  # fmt: skip
 
 

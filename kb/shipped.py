@@ -53,6 +53,6 @@ def make() -> None:
     texts = [passage(document.title, chunk) for document in documents for chunk in chunks(document.text)]
     known = shipped_vectors(embedder.name, texts)
     missing = [text for text in texts if text not in known]
-    known.update(zip(missing, embedder.embed(missing), strict=True) if missing else ())
+    known.update(zip(missing, embedder.embed_passages(missing), strict=True) if missing else ())
     vectors = np.array([known[text] for text in texts], dtype=np.float32)
     np.savez_compressed(_FILE, model=np.array(embedder.name), keys=np.array([_key(t) for t in texts]), vectors=vectors)

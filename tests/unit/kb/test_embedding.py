@@ -66,16 +66,18 @@ def test_no_text_no_vector(model: MiniLM) -> None:
     assert model.embed([]).shape == (0, 384)
 
 
-def test_the_vector_of_a_usual_query_is_that_of_its_text(model: MiniLM) -> None:
+def test_the_vector_of_a_usual_text_is_that_of_all_its_tokens(model: MiniLM) -> None:
     text = TEXTS[2]
-    assert np.abs(model.embed_query(text) - model.embed([text])[0]).max() < 1e-6
+    for vector in (model.embed_query(text), model.embed_passages([text])[0]):
+        assert np.abs(vector - model.embed([text])[0]).max() < 1e-6
 
 
-def test_of_a_long_query_begin_and_end_count(model: MiniLM) -> None:
+def test_of_a_long_text_begin_and_end_count(model: MiniLM) -> None:
     begin, end = "checkout pods crash looping after the release ", " connection refused by redis"
-    few, many = (model.embed_query(begin + "word " * count + end) for count in (100, 150))
-    assert np.abs(few - many).max() < 1e-6
-    assert np.abs(few - model.embed_query(begin + "word " * 100)).max() > 1e-3
+    few, many, other = (begin + "word " * 100 + end, begin + "word " * 150 + end, begin + "word " * 100)
+    for embedded in (model.embed_query, lambda text: model.embed_passages([text])[0]):
+        assert np.abs(embedded(few) - embedded(many)).max() < 1e-6
+        assert np.abs(embedded(few) - embedded(other)).max() > 1e-3
 
 
 def test_half_surrogates_are_embedded(model: MiniLM) -> None:

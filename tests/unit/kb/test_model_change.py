@@ -21,7 +21,7 @@ class Counted:
         self.dimensions = dimensions
         self.embedded = 0
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def embed_passages(self, texts: Sequence[str]) -> np.ndarray:
         self.embedded += len(texts)
         found = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, text in enumerate(texts):
@@ -31,7 +31,7 @@ class Counted:
         return unit
 
     def embed_query(self, text: str) -> np.ndarray:
-        return self.embed([text])[0]
+        return self.embed_passages([text])[0]
 
 
 DOCUMENTS = [Document(f"rb/{n}", "runbook", f"Title {n}", f"number{n} broker") for n in range(5)]

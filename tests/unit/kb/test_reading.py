@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kb import read_paths, starter_documents
@@ -133,11 +134,17 @@ def test_the_starter_corpus_is_complete() -> None:
 
 def test_the_shipped_vectors_are_those_of_the_corpus() -> None:
     from kb.chunking import chunks
-    from kb.embedding import DEFAULT_MODEL
+    from kb.embedding import DEFAULT_MODEL, load_minilm
     from kb.merging import passage, redacted
     from kb.shipped import shipped_vectors
 
     documents = [redacted(document) for document in starter_documents()]
     texts = [passage(document.title, chunk) for document in documents for chunk in chunks(document.text)]
-    assert set(shipped_vectors(DEFAULT_MODEL, texts)) == set(texts), "run kb.shipped.make() after changing the corpus"
+    shipped = shipped_vectors(DEFAULT_MODEL, texts)
+    assert set(shipped) == set(texts), "run kb.shipped.make() after changing the corpus"
+    model = load_minilm()
+    assert model is not None
+    some = sorted(texts, key=len)[:: len(texts) // 12]
+    made = model.embed_passages(some)
+    assert np.abs(made - [shipped[text] for text in some]).max() < 1e-5, "make kb/corpus/vectors.npz anew"
     assert shipped_vectors("another model", texts) == {}
