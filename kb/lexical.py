@@ -202,17 +202,19 @@ class LexicalIndex:
             held[self._has(number, rows)] += self.rarity[number]
         return held / np.float32(query.mass)
 
-    def shared(self, query: Query, row: int) -> list[str]:
-        """The query's terms that a document has, the rarest first."""
-        found = [number for number in query.numbers if self._has(number, row)]
-        return [self._terms[number] for number in sorted(found, key=lambda number: -self.rarity[number])]
+    def shared(self, query: Query, rows: Rows) -> list[list[str]]:
+        """Of each of some documents, the query's terms that it has, the rarest first."""
+        rarest_first = query.numbers[np.argsort(-self.rarity[query.numbers], kind="stable")]
+        found: list[list[str]] = [[] for _ in rows]
+        for number in rarest_first:
+            for place in np.flatnonzero(self._has(number, rows)):
+                found[place].append(self._terms[number])
+        return found
 
-    def _has(self, number: int, rows: Rows | int) -> npt.NDArray[np.bool_]:
+    def _has(self, number: int, rows: Rows) -> npt.NDArray[np.bool_]:
         """Whether some documents have a term; its postings are sorted: looked up, not read."""
         documents = self._rows[self._term_starts[number] : self._term_starts[number + 1]]
-        found: npt.NDArray[np.bool_] = (
-            documents[np.minimum(np.searchsorted(documents, rows), len(documents) - 1)] == rows
-        )
+        found: npt.NDArray[np.bool_] = documents[np.minimum(documents.searchsorted(rows), len(documents) - 1)] == rows
         return found
 
     def pairs(self, query: Query, rows: Rows) -> tuple[FloatArray, FloatArray]:

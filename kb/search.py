@@ -98,8 +98,10 @@ class Searcher:
             if inside.any():
                 found.extend(self._ranked(query, scores, inside, group, limit, is_any))
         found.sort(key=lambda item: -item.probability)
+        del found[limit:]
         written = {term: word for term, word in as_written(text).items() if term in query_set}
-        return [self._result(item, query, written, scores) for item in found[:limit]]
+        shared = self._lexical.shared(query, np.array([item.row for item in found], dtype=np.int64))
+        return [self._result(item, held, written, scores) for item, held in zip(found, shared, strict=True)]
 
     def signals(self, text: str, kind: str) -> tuple[list[str], Signals]:
         """What a ranking within one kind is made of: the candidates' ids and their signals, for fitting weights."""
@@ -141,7 +143,7 @@ class Searcher:
         weights = weights_for(kind, with_vectors=scores.chunk_meaning is not None)
         utility = utilities(signals, weights)
         chances = probabilities(utility, signals, weights.of_any if is_any else weights.of_kind)
-        order = np.argsort(-utility, kind="stable")
+        order = np.argsort(-utility, kind="stable")[:limit]
         chances = np.minimum.accumulate(chances[order])
         return [
             _Found(float(chance), float(utility[at]), int(rows[at]), float(signals.meaning[at]))
@@ -175,10 +177,10 @@ class Searcher:
             covered=self._lexical.covered(query, rows),
         )
 
-    def _result(self, found: _Found, query: Query, written: dict[str, str], scores: _Scores) -> SearchResult:
+    def _result(self, found: _Found, shared: Sequence[str], written: dict[str, str], scores: _Scores) -> SearchResult:
         document = self.documents[found.row]
         heading, snippet, line = self._snippet(found.row, set(written), scores.chunk_meaning)
-        shared = [term for term in self._lexical.shared(query, found.row) if self._lexical.idf(term) > _TELLING]
+        telling = [term for term in shared if self._lexical.idf(term) > _TELLING]
         return SearchResult(
             id=document.id,
             kind=document.kind,
@@ -189,7 +191,7 @@ class Searcher:
             heading=heading,
             source=document.source,
             date=document.date,
-            why=reasons(document, shared, written, found.meaning),
+            why=reasons(document, telling, written, found.meaning),
             line=line,
         )
 
