@@ -3,7 +3,7 @@
     python benchmarks/knowledge_scale.py 100000                            the embedded file, in a temporary folder
     python benchmarks/knowledge_scale.py 100000 --url lancedb:///tmp/kb    LanceDB
 
-Embedding is left out (a chunk costs about 40 ms of processor time and is counted apart): vectors are drawn at random.
+Embedding is left out (a chunk costs about 15 ms of processor time and is counted apart): vectors are drawn at random.
 Printed: processor seconds of indexing everything, of adding one more document, of opening; a search; bytes; memory.
 """
 
