@@ -9,7 +9,8 @@ alone moves an error of calibration by 0.01), then the weights of all queries to
 Ranking: conditional logit over the candidates of each query. Probability: logistic regression on the first answer of
 each query, as its calibration is judged (with the second and third answers the error of the first ones rises by 0.02).
 So that a probability also knows when nothing fits, alerts are asked of the reports and incidents of the runbooks, too,
-as questions that nothing answers; where the kind of document is not asked for, these weigh more.
+as questions that nothing answers; where the kind of document is not asked for, these weigh more. And all questions are
+asked of small memories drawn from the large one, where the answer to about every second one is missing.
 """
 
 from __future__ import annotations
@@ -26,15 +27,24 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from kb import KnowledgeBase
-from kb.ranking import _LEAST_SHARE, Chance, Signals, Weights, utilities
+from kb.contents import Contents, Searchable
+from kb.lexical import build_index
+from kb.merging import part
+from kb.ranking import Chance, Signals, Weights, log_odds, log_size, utilities
+from kb.search import Searcher
+from kb.store import read as stored
 
 FOLDS = 5
 DIVISIONS = 10
 RIDGE = 3e-3
 FOREIGN = {"runbook": 0.05, "postmortem": 0.01}
 """How much a question of the other kind weighs beside one of the own kind: they are many."""
-OF_ANY = 0.2
+OF_ANY = 0.25
 """The same for searches among all kinds, all questions of the other kinds together beside all of the own one."""
+SMALL = {15: 14, 50: 40, 200: 100}
+"""Documents of a small memory, and how many questions are asked of each that is drawn."""
+OF_SMALL = 0.2
+"""How much the questions to small memories weigh, all together beside all of the own kind."""
 RUNBOOK_SETS = ("alert_runbook", "alert_runbook_named", "alert_runbook_promql", "alert_unmatched")
 REPORT_SETS = ("same_incident", "report_summary")
 USED = {
@@ -44,7 +54,7 @@ USED = {
 """Signals that earned their place; the others get weight 0."""
 
 
-NOTHING = Chance(0, 0, 0, 0, 0, 0)
+NOTHING = Chance(*[0] * len(Chance._fields))
 
 
 class Asked(NamedTuple):
@@ -55,6 +65,8 @@ class Asked(NamedTuple):
     """Queries of one key stand or fall together."""
     signals: Signals
     right: np.ndarray
+    size: int
+    """Documents of the kind that there are."""
 
 
 def read(folder: Path, name: str) -> list[dict]:
@@ -65,14 +77,52 @@ def read(folder: Path, name: str) -> list[dict]:
 def ask(kb: KnowledgeBase, folder: Path, kind: str) -> list[Asked]:
     own, foreign = (RUNBOOK_SETS, REPORT_SETS) if kind == "runbook" else (REPORT_SETS, RUNBOOK_SETS[:2])
     asked: list[Asked] = []
+    size = sum(document.kind == kind for document in kb.documents)
     for name in (*own, *foreign):
         for query in read(folder, name):
             ids, signals = kb._searcher.signals(query["query"], kind)
             relevant = set(query["relevant"]) if name in own else set()
             right = np.array([identity in relevant for identity in ids])
             label = name if name in own else "foreign"
-            asked.append(Asked(label, query["split_key"], signals, right))
+            asked.append(Asked(label, query["split_key"], signals, right, size))
     return asked
+
+
+def ask_small(kb: KnowledgeBase, folder: Path, kind: str) -> list[Asked]:
+    """The same of small memories that hold the answers of half of the questions, as far as there is room."""
+    sets = RUNBOOK_SETS[:3] if kind == "runbook" else REPORT_SETS
+    queries = [query for name in sets for query in read(folder, name)]
+    whole, draw = stored(kb.path), np.random.default_rng(0)
+    of_kind = [row for row, document in enumerate(whole.documents) if document.kind == kind]
+    rows = {whole.documents[row].id: row for row in of_kind}
+    asked: list[Asked] = []
+    for size, at_once in SMALL.items():
+        draw.shuffle(queries)
+        for start in range(0, len(queries), at_once):
+            some = queries[start : start + at_once]
+            answered = some[: min(at_once, size) // 2]
+            chosen = {rows[draw.choice(query["relevant"])] for query in answered}
+            others = [row for row in of_kind if row not in chosen]
+            chosen.update(map(int, draw.choice(others, size - len(chosen), replace=False)))
+            searcher = Searcher(part_of(whole, sorted(chosen)), kb._embed)
+            for query in some:
+                ids, signals = searcher.signals(query["query"], kind)
+                right = np.array([identity in query["relevant"] for identity in ids], dtype=bool)
+                asked.append(Asked(f"among {size}", query["split_key"], signals, right, size))
+    return asked
+
+
+def part_of(whole: Contents, rows: list[int]) -> Searchable:
+    """A memory of some documents."""
+    documents = tuple(whole.documents[row] for row in rows)
+    bounds = np.searchsorted([chunk.document_row for chunk in whole.chunks], [*rows, *(row + 1 for row in rows)])
+    starts, ends = bounds[: len(rows)], bounds[len(rows) :]
+    return Searchable(
+        documents,
+        np.concatenate(([0], np.cumsum(ends - starts))),
+        np.concatenate([whole.vectors[start:end] for start, end in zip(starts, ends, strict=True)]),
+        build_index([part(document) for document in documents]),
+    )
 
 
 def fold_of(asked: Asked, division: int) -> int:
@@ -109,39 +159,42 @@ def answers(asked: list[Asked], weights: Weights) -> tuple[np.ndarray, np.ndarra
     for a in asked:
         if not len(a.right):
             continue
-        utility = utilities(a.signals, weights).astype(np.float64)
-        e = np.exp(utility - utility.max())
-        share = np.clip(e / e.sum(), _LEAST_SHARE, 1 - _LEAST_SHARE)
-        at, s = int(np.argmax(utility)), a.signals
-        odds = np.log(share[at] / (1 - share[at]))
-        inputs.append((odds, s.covered[at], s.meaning[at], s.title_found[at], s.title_share[at]))
+        utility = utilities(a.signals, weights)
+        at, signals, scale = int(np.argmax(utility)), a.signals, log_size(a.size)
+        odds, meaning = log_odds(utility)[at], signals.meaning[at]
+        own = (odds, signals.covered[at], meaning, signals.title_found[at], signals.title_share[at])
+        inputs.append((*own, scale, odds * scale, meaning * scale))
         right.append(bool(a.right[at]))
         names.append(a.set_name)
     return np.array(inputs), np.array(right), names
 
 
 def fit_chance(inputs: np.ndarray, right: np.ndarray, weight: np.ndarray, with_vectors: bool) -> Chance:
-    used = [0, 1, 2, 3, 4] if with_vectors else [0, 1, 3, 4]
-    model = LogisticRegression(C=10.0, max_iter=2000).fit(inputs[:, used], right, sample_weight=weight)
+    of_meaning = {Chance._fields.index(name) for name in ("meaning", "meaning_by_size")}
+    used = [at for at in range(inputs.shape[1]) if with_vectors or at not in of_meaning]
+    model = LogisticRegression(C=10.0, max_iter=5000).fit(inputs[:, used], right, sample_weight=weight)
     coefficients = dict(zip(used, model.coef_[0], strict=True))
-    return Chance(
-        *(round(float(coefficients.get(at, 0.0)), 3) for at in range(5)), round(float(model.intercept_[0]), 3)
-    )
+    fitted = [coefficients.get(at, 0.0) for at in range(inputs.shape[1])]
+    return Chance(*(round(float(value), 2) for value in (*fitted, model.intercept_[0])))
 
 
 def chances(inputs: np.ndarray, chance: Chance) -> np.ndarray:
-    logit = inputs @ np.array(chance[:5]) + chance.constant
+    logit = inputs @ np.array(chance[:-1]) + chance.constant
     return 1 / (1 + np.exp(-logit))
 
 
 def fit(asked: list[Asked], kind: str, with_vectors: bool) -> Weights:
     used = tuple(name for name in USED[kind] if with_vectors or name != "meaning")
-    weights = Weights(fit_rank(asked, used), NOTHING, NOTHING)
+    large = [a for a in asked if not a.set_name.startswith("among")]
+    weights = Weights(fit_rank(large, used), NOTHING, NOTHING)
     inputs, right, names = answers(asked, weights)
     foreign = np.array([name == "foreign" for name in names])
-    as_many = OF_ANY * (~foreign).sum() / max(foreign.sum(), 1)
+    small = np.array([name.startswith("among") for name in names])
+    own = (~foreign & ~small).sum()
+    weight = np.where(small, OF_SMALL * own / max(small.sum(), 1), 1.0)
+    as_many = OF_ANY * own / max(foreign.sum(), 1)
     of_kind, of_any = (
-        fit_chance(inputs, right, np.where(foreign, share, 1.0), with_vectors) for share in (FOREIGN[kind], as_many)
+        fit_chance(inputs, right, np.where(foreign, share, weight), with_vectors) for share in (FOREIGN[kind], as_many)
     )
     return Weights(weights.rank, of_kind, of_any)
 
@@ -163,12 +216,13 @@ def held_out(kind: str, asked: list[Asked], with_vectors: bool, division: int) -
 
 
 def figures(rows: np.ndarray) -> list[float]:
-    """R@1, R@5, ECE, share said with 0.7 or more, of right ones, of searches among all kinds."""
+    """R@1, R@5, ECE, share said with 0.7 or more, of right ones, of wrong ones, of searches among all kinds."""
     ranks, p, of_any, right = rows.T
     bins = np.minimum((p * 10).astype(int), 9)
     error = sum(abs(p[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins))
     confident = (p[right > 0] >= 0.7).mean() if right.any() else float("nan")
-    return [(ranks < 1).mean(), (ranks < 5).mean(), error, (p >= 0.7).mean(), confident, (of_any >= 0.7).mean()]
+    wrong = (p[right == 0] >= 0.7).mean() if not right.all() else float("nan")
+    return [(ranks < 1).mean(), (ranks < 5).mean(), error, (p >= 0.7).mean(), confident, wrong, (of_any >= 0.7).mean()]
 
 
 def report(kind: str, asked: list[Asked], with_vectors: bool) -> None:
@@ -176,11 +230,11 @@ def report(kind: str, asked: list[Asked], with_vectors: bool) -> None:
     divided = [held_out(kind, asked, with_vectors, division) for division in range(DIVISIONS)]
     for name in divided[0]:
         every = np.array([figures(one[name]) for one in divided])
-        r1, r5, error, sure, confident, of_any = every.mean(axis=0)
+        r1, r5, error, sure, confident, wrong, of_any = every.mean(axis=0)
         print(
             f"{kind:10} vectors={with_vectors!s:5} {name:22} R@1 {r1:.3f} R@5 {r5:.3f} ECE {error:.3f} "
             f"({every[:, 2].min():.3f} to {every[:, 2].max():.3f}) said>=.7 {sure:.3f} right said>=.7 {confident:.3f} "
-            f"any kind: said>=.7 {of_any:.3f}"
+            f"wrong said>=.7 {wrong:.3f} any kind: said>=.7 {of_any:.3f}"
         )
 
 
@@ -191,7 +245,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kb = KnowledgeBase.open(arguments.knowledge_base)
     for kind in USED:
-        seen = ask(kb, arguments.queries, kind)
+        seen = ask(kb, arguments.queries, kind) + ask_small(kb, arguments.queries, kind)
         blind = [a._replace(signals=a.signals._replace(meaning=np.zeros_like(a.signals.meaning))) for a in seen]
         for with_vectors, asked in ((True, seen), (False, blind)):
             report(kind, asked, with_vectors)

@@ -19,7 +19,7 @@ import numpy as np
 from kb.base import KnowledgeBase
 from kb.chunking import chunks
 from kb.contents import Searchable
-from kb.documents import Document, SearchResult, as_utc
+from kb.documents import KINDS, Document, SearchResult, as_utc
 from kb.embedding import DEFAULT_MODEL, Embedder
 from kb.lance_tables import Tables, among, key_of
 from kb.learning import MORE_TO_REORDER, Feedback, adjusted
@@ -292,6 +292,7 @@ class LanceKnowledgeBase(KnowledgeBase):
             {row["term"]: int(row["documents"]) for row in rows},
             int(meta.get("words", "0")) / count,
             int(meta.get("title_words", "0")) / count,
+            {kind: self._tables.count("documents", f"kind = '{kind}'") for kind in KINDS},
         )
 
     def _query_vector(self, text: str) -> Any:

@@ -37,10 +37,10 @@ class Tables:
         listed = self._database.list_tables()
         return self._database.open_table(name) if name in getattr(listed, "tables", listed) else None
 
-    def count(self, name: str) -> int:
-        """How many rows a table has."""
+    def count(self, name: str, condition: str | None = None) -> int:
+        """How many rows a table has, or how many meet a condition."""
         table = self.table(name)
-        return 0 if table is None else int(table.count_rows())
+        return 0 if table is None else int(table.count_rows(condition))
 
     def drop(self, name: str) -> None:
         """Take a table away, if there is one."""

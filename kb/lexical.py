@@ -116,6 +116,8 @@ class Statistics(NamedTuple):
     """Of a term, in how many documents it is."""
     mean_length: float
     mean_title_length: float
+    kinds: Mapping[str, int]
+    """Of a kind, how many documents there are."""
 
 
 class Query(NamedTuple):

@@ -20,6 +20,9 @@ FloatArray = npt.NDArray[np.float32]
 
 _LEAST_SHARE = 0.02
 """Standing out among few documents proves little: the share is cut off on both sides."""
+_SMALL, _USUAL, _LARGE = 15, 150, 2000
+"""Documents: probabilities were fitted on memories of these sizes. A small one lacks the answer more often, and among
+a few documents one always stands out."""
 
 
 class Signals(NamedTuple):
@@ -43,13 +46,16 @@ class Signals(NamedTuple):
 
 
 class Chance(NamedTuple):
-    """A logistic regression: weights of log-odds and of signals, and a constant."""
+    """A logistic regression: weights of log-odds, of signals and of the size of the memory, and a constant."""
 
     log_odds: float
     covered: float
     meaning: float
     title_found: float
     title_share: float
+    size: float
+    log_odds_by_size: float
+    meaning_by_size: float
     constant: float
 
 
@@ -65,24 +71,104 @@ class Weights(NamedTuple):
 
 RUNBOOKS = Weights(
     rank=(3.35, 1.67, 6.89, -8.2, 10.4, 8.76, 9.88),
-    of_kind=Chance(log_odds=0.512, covered=0.763, meaning=3.762, title_found=2.132, title_share=2.21, constant=-3.643),
-    of_any=Chance(log_odds=0.462, covered=1.182, meaning=5.373, title_found=1.575, title_share=3.696, constant=-5.073),
-)  # fmt: skip
+    of_kind=Chance(
+        log_odds=0.7,
+        covered=1.17,
+        meaning=3.92,
+        title_found=2.45,
+        title_share=2.01,
+        size=0.63,
+        log_odds_by_size=-0.09,
+        meaning_by_size=-0.09,
+        constant=-5.47,
+    ),
+    of_any=Chance(
+        log_odds=0.67,
+        covered=1.51,
+        meaning=4.44,
+        title_found=1.79,
+        title_share=3.72,
+        size=0.2,
+        log_odds_by_size=-0.1,
+        meaning_by_size=0.47,
+        constant=-6.01,
+    ),
+)
 RUNBOOKS_BY_WORDS = Weights(
     rank=(5.18, 2.11, 7.15, -8.1, 9.67, 8.24, 0.0),
-    of_kind=Chance(log_odds=0.497, covered=2.702, meaning=0.0, title_found=3.133, title_share=0.753, constant=-2.544),
-    of_any=Chance(log_odds=0.472, covered=3.703, meaning=0.0, title_found=2.176, title_share=2.616, constant=-3.234),
-)  # fmt: skip
+    of_kind=Chance(
+        log_odds=0.63,
+        covered=3.0,
+        meaning=0.0,
+        title_found=3.41,
+        title_share=0.67,
+        size=0.48,
+        log_odds_by_size=-0.07,
+        meaning_by_size=0.0,
+        constant=-3.99,
+    ),
+    of_any=Chance(
+        log_odds=0.62,
+        covered=3.97,
+        meaning=0.0,
+        title_found=2.3,
+        title_share=2.8,
+        size=0.36,
+        log_odds_by_size=-0.07,
+        meaning_by_size=0.0,
+        constant=-4.4,
+    ),
+)
 REPORTS = Weights(
     rank=(11.17, 0.0, 0.0, 0.0, 0.0, 0.0, 8.52),
-    of_kind=Chance(log_odds=1.082, covered=0.801, meaning=0.61, title_found=-0.033, title_share=-0.13, constant=-0.667),
-    of_any=Chance(log_odds=0.885, covered=3.458, meaning=2.677, title_found=2.555, title_share=-2.665, constant=-3.646),
-)  # fmt: skip
+    of_kind=Chance(
+        log_odds=1.39,
+        covered=2.05,
+        meaning=3.01,
+        title_found=0.71,
+        title_share=-0.91,
+        size=2.12,
+        log_odds_by_size=-0.18,
+        meaning_by_size=-1.3,
+        constant=-5.51,
+    ),
+    of_any=Chance(
+        log_odds=1.14,
+        covered=4.2,
+        meaning=3.28,
+        title_found=3.1,
+        title_share=-3.24,
+        size=1.08,
+        log_odds_by_size=-0.14,
+        meaning_by_size=-0.18,
+        constant=-6.43,
+    ),
+)
 REPORTS_BY_WORDS = Weights(
     rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    of_kind=Chance(log_odds=1.033, covered=0.526, meaning=0.0, title_found=2.319, title_share=-0.513, constant=-0.487),
-    of_any=Chance(log_odds=0.871, covered=3.633, meaning=0.0, title_found=5.576, title_share=-2.52, constant=-2.668),
-)  # fmt: skip
+    of_kind=Chance(
+        log_odds=1.46,
+        covered=1.98,
+        meaning=0.0,
+        title_found=2.96,
+        title_share=-1.12,
+        size=1.62,
+        log_odds_by_size=-0.24,
+        meaning_by_size=0.0,
+        constant=-4.53,
+    ),
+    of_any=Chance(
+        log_odds=1.2,
+        covered=4.43,
+        meaning=0.0,
+        title_found=5.95,
+        title_share=-2.84,
+        size=1.11,
+        log_odds_by_size=-0.17,
+        meaning_by_size=0.0,
+        constant=-5.42,
+    ),
+)
 
 
 def weights_for(kind: str, with_vectors: bool) -> Weights:
@@ -101,23 +187,39 @@ def utilities(signals: Signals, weights: Weights) -> FloatArray:
     return total.astype(np.float32)
 
 
-def probabilities(utility: FloatArray, signals: Signals, chance: Chance) -> FloatArray:
+def probabilities(utility: FloatArray, signals: Signals, chance: Chance, size: int) -> FloatArray:
     """The chance that each candidate is relevant.
 
-    From its share among the candidates (does it stand out?) and from what it has of the query at all (does anything
-    here fit?), joined by a logistic regression.
+    From its share among the candidates (does it stand out?), from what it has of the query at all (does anything here
+    fit?) and from how many documents there are to choose from, joined by a logistic regression.
     """
     if not len(utility):
         return utility
-    shifted = np.exp(utility.astype(np.float64) - float(utility.max()))
-    share = np.clip(shifted / shifted.sum(), _LEAST_SHARE, 1 - _LEAST_SHARE)
+    odds = log_odds(utility)
+    scale = log_size(size)
     logit = (
-        chance.log_odds * np.log(share / (1 - share))
+        chance.log_odds * odds
         + chance.covered * signals.covered
         + chance.meaning * signals.meaning
         + chance.title_found * signals.title_found
         + chance.title_share * signals.title_share
+        + chance.size * scale
+        + chance.log_odds_by_size * odds * scale
+        + chance.meaning_by_size * signals.meaning * scale
         + chance.constant
     )
     chances: FloatArray = (1 / (1 + np.exp(-logit))).astype(np.float32)
     return chances
+
+
+def log_odds(utility: FloatArray) -> npt.NDArray[np.float64]:
+    """How far each candidate stands out among all of them."""
+    shifted = np.exp(utility.astype(np.float64) - float(utility.max()))
+    share = np.clip(shifted / shifted.sum(), _LEAST_SHARE, 1 - _LEAST_SHARE)
+    odds: npt.NDArray[np.float64] = np.log(share / (1 - share))
+    return odds
+
+
+def log_size(documents: int) -> float:
+    """How large a memory is beside a usual one; beyond what was measured, larger and smaller make no difference."""
+    return float(np.log(np.clip(documents, _SMALL, _LARGE) / _USUAL))

@@ -6,6 +6,7 @@ version of the knowledge base in memory and never changes; `embedded.py` makes a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -36,6 +37,16 @@ _MOST_QUERY_TERMS, _LONGEST_QUERY = 512, 20_000
 
 _cut = lru_cache(maxsize=256)(chunks)
 """The same few documents are shown again and again; all others are held once, as text."""
+
+
+class _Group(NamedTuple):
+    """Documents that share their weights, those of them that may be found."""
+
+    name: str
+    """ "runbook" or "other"."""
+    inside: npt.NDArray[np.bool_]
+    size: int
+    """How many there are to choose from, whatever their date."""
 
 
 class _Found(NamedTuple):
@@ -79,6 +90,7 @@ class Searcher:
             self._lexical = LexicalIndex(memory.index, statistics)
         self._vectors = None if memory.vectors is None else VectorIndex(memory.vectors, memory.chunk_starts)
         self._kinds = np.array([document.kind for document in memory.documents])
+        self._sizes = statistics.kinds if statistics else Counter(self._kinds.tolist())
 
     def search(
         self, text: str, kind: str | None, limit: int, since: datetime | None, before: datetime | None
@@ -90,13 +102,10 @@ class Searcher:
             return []
         query, query_set = self._lexical.query(query_terms), set(query_terms)
         scores = self._scores(query, text)
-        allowed = self._allowed(since, before)
-        groups = {group: allowed & self._of_kind(kind, group) for group in ("runbook", "other")}
-        is_any = all(inside.any() for inside in groups.values())
+        groups = self._groups(kind, since, before)
         found: list[_Found] = []
-        for group, inside in groups.items():
-            if inside.any():
-                found.extend(self._ranked(query, scores, inside, group, limit, is_any))
+        for group in groups:
+            found.extend(self._ranked(query, scores, group, limit, is_any=len(groups) > 1))
         found.sort(key=lambda item: -item.probability)
         del found[limit:]
         written = {term: word for term, word in as_written(text).items() if term in query_set}
@@ -110,11 +119,16 @@ class Searcher:
         rows = self._candidates(query, scores, np.nonzero(self._kinds == kind)[0], 0)
         return [self.documents[row].id for row in rows], self._signals(query, scores, rows)
 
-    def _of_kind(self, kind: str | None, group: str) -> npt.NDArray[np.bool_]:
-        """Documents of a group of kinds that share their weights."""
-        runbooks: npt.NDArray[np.bool_] = self._kinds == "runbook"
-        inside = runbooks if group == "runbook" else ~runbooks
-        return inside if kind is None else np.logical_and(inside, self._kinds == kind)
+    def _groups(self, kind: str | None, since: datetime | None, before: datetime | None) -> list[_Group]:
+        """The groups of which something may be found: runbooks, and all other kinds."""
+        allowed = self._allowed(since, before) & (True if kind is None else self._kinds == kind)
+        found = []
+        for name, inside in (("runbook", self._kinds == "runbook"), ("other", self._kinds != "runbook")):
+            size = sum(
+                n for of, n in self._sizes.items() if (of == "runbook") == (name == "runbook") and kind in (None, of)
+            )
+            found.append(_Group(name, inside & allowed, size))
+        return [group for group in found if group.inside.any()]
 
     def _allowed(self, since: datetime | None, before: datetime | None) -> npt.NDArray[np.bool_]:
         if since is None and before is None:
@@ -133,16 +147,15 @@ class Searcher:
         chunk_meaning, meaning = self._vectors.nearness(vector)
         return _Scores(words, title, held, meaning, chunk_meaning)
 
-    def _ranked(
-        self, query: Query, scores: _Scores, inside: npt.NDArray[np.bool_], kind: str, limit: int, is_any: bool
-    ) -> list[_Found]:
-        rows = self._candidates(query, scores, np.nonzero(inside)[0], limit)
+    def _ranked(self, query: Query, scores: _Scores, group: _Group, limit: int, is_any: bool) -> list[_Found]:
+        rows = self._candidates(query, scores, np.nonzero(group.inside)[0], limit)
         if not len(rows):
             return []
         signals = self._signals(query, scores, rows)
-        weights = weights_for(kind, with_vectors=scores.chunk_meaning is not None)
+        weights = weights_for(group.name, with_vectors=scores.chunk_meaning is not None)
         utility = utilities(signals, weights)
-        chances = probabilities(utility, signals, weights.of_any if is_any else weights.of_kind)
+        chance = weights.of_any if is_any else weights.of_kind
+        chances = probabilities(utility, signals, chance, group.size)
         order = np.argsort(-utility, kind="stable")[:limit]
         chances = np.minimum.accumulate(chances[order])
         return [

@@ -76,12 +76,17 @@ def test_neighbouring_words_count_and_parts_do_not_touch() -> None:
 SHARES = st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8)
 
 
-@given(st.lists(SHARES, min_size=1, max_size=20), st.sampled_from(["runbook", "postmortem"]), st.booleans())
-def test_probabilities_are_probabilities(rows: list[list[float]], kind: str, with_vectors: bool) -> None:
+@given(
+    st.lists(SHARES, min_size=1, max_size=20),
+    st.sampled_from(["runbook", "postmortem"]),
+    st.booleans(),
+    st.integers(1, 10**7),
+)
+def test_probabilities_are_probabilities(rows: list[list[float]], kind: str, with_vectors: bool, size: int) -> None:
     signals = Signals(*np.array(rows, dtype=np.float32).T)
     weights = weights_for(kind, with_vectors)
     for chance in (weights.of_kind, weights.of_any):
-        found = probabilities(utilities(signals, weights), signals, chance)
+        found = probabilities(utilities(signals, weights), signals, chance, size)
         assert ((found >= 0) & (found <= 1)).all()
 
 
@@ -96,6 +101,17 @@ def test_an_alert_about_something_else_is_not_answered_with_confidence(tmp_path:
     sure = kb.search("PostgreSQL: sorry, too many clients already, connections exhausted", kind="runbook")[0]
     assert sure.id == "starter/postgresql-connections-exhausted"
     assert sure.probability >= 0.7
+
+
+def test_who_stands_out_among_a_few_is_not_therefore_right(tmp_path: Path) -> None:
+    from kb import starter_documents
+
+    kb = KnowledgeBase.open(tmp_path / "kb.duckdb")
+    kb.add(starter_documents())
+    found = kb.search("pod is crash looping")
+    assert found[0].id == "starter/pod-crash-looping"
+    assert found[0].probability > 0.9
+    assert max(result.probability for result in found if result.kind == "postmortem") < 0.5
 
 
 def test_the_same_meaning_in_other_words_is_found(tmp_path: Path) -> None:
