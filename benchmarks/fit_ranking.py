@@ -28,9 +28,10 @@ from sklearn.linear_model import LogisticRegression
 
 from kb import KnowledgeBase
 from kb.contents import Contents, Searchable
+from kb.evaluation import calibration_error
 from kb.lexical import build_index
 from kb.merging import part
-from kb.ranking import Chance, Signals, Weights, log_odds, log_size, utilities
+from kb.ranking import Chance, Signals, Weights, evidence, logistic, utilities
 from kb.search import Searcher
 from kb.store import read as stored
 
@@ -160,10 +161,8 @@ def answers(asked: list[Asked], weights: Weights) -> tuple[np.ndarray, np.ndarra
         if not len(a.right):
             continue
         utility = utilities(a.signals, weights)
-        at, signals, scale = int(np.argmax(utility)), a.signals, log_size(a.size)
-        odds, meaning = log_odds(utility)[at], signals.meaning[at]
-        own = (odds, signals.covered[at], meaning, signals.title_found[at], signals.title_share[at])
-        inputs.append((*own, scale, odds * scale, meaning * scale))
+        at = int(np.argmax(utility))
+        inputs.append(evidence(utility, a.signals, a.size)[at])
         right.append(bool(a.right[at]))
         names.append(a.set_name)
     return np.array(inputs), np.array(right), names
@@ -176,11 +175,6 @@ def fit_chance(inputs: np.ndarray, right: np.ndarray, weight: np.ndarray, with_v
     coefficients = dict(zip(used, model.coef_[0], strict=True))
     fitted = [coefficients.get(at, 0.0) for at in range(inputs.shape[1])]
     return Chance(*(round(float(value), 2) for value in (*fitted, model.intercept_[0])))
-
-
-def chances(inputs: np.ndarray, chance: Chance) -> np.ndarray:
-    logit = inputs @ np.array(chance[:-1]) + chance.constant
-    return 1 / (1 + np.exp(-logit))
 
 
 def fit(asked: list[Asked], kind: str, with_vectors: bool) -> Weights:
@@ -210,7 +204,7 @@ def held_out(kind: str, asked: list[Asked], with_vectors: bool, division: int) -
                 continue
             hits = np.nonzero(a.right[np.argsort(-utilities(a.signals, weights), kind="stable")])[0]
             inputs, right, _ = answers([a], weights)
-            either = (float(chances(inputs, chance)[0]) for chance in (weights.of_kind, weights.of_any))
+            either = (float(logistic(inputs, chance)[0]) for chance in (weights.of_kind, weights.of_any))
             found.setdefault(a.set_name, []).append((hits[0] if len(hits) else 99, *either, right[0]))
     return {name: np.array(rows) for name, rows in found.items()}
 
@@ -218,8 +212,7 @@ def held_out(kind: str, asked: list[Asked], with_vectors: bool, division: int) -
 def figures(rows: np.ndarray) -> list[float]:
     """R@1, R@5, ECE, share said with 0.7 or more, of right ones, of wrong ones, of searches among all kinds."""
     ranks, p, of_any, right = rows.T
-    bins = np.minimum((p * 10).astype(int), 9)
-    error = sum(abs(p[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins))
+    error = calibration_error(list(zip(p, right > 0, strict=True)))
     confident = (p[right > 0] >= 0.7).mean() if right.any() else float("nan")
     wrong = (p[right == 0] >= 0.7).mean() if not right.all() else float("nan")
     return [(ranks < 1).mean(), (ranks < 5).mean(), error, (p >= 0.7).mean(), confident, wrong, (of_any >= 0.7).mean()]

@@ -76,7 +76,12 @@ class Contents:
     meta: dict[str, str] = field(default_factory=dict)
 
     @property
+    def facts(self) -> Facts:
+        """What it says of itself."""
+        return Facts(self.signatures, self.meta)
+
+    @property
     def catalogue(self) -> Catalogue:
         """The same without texts and vectors."""
         hashes = {document.id: known for document, known in zip(self.documents, self.hashes, strict=True)}
-        return Catalogue(hashes, Facts(self.signatures, self.meta))
+        return Catalogue(hashes, self.facts)

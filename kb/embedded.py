@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kb.base import KnowledgeBase
-from kb.contents import Catalogue, Contents, Facts
+from kb.contents import Catalogue, Facts
 from kb.documents import Document, SearchResult
 from kb.embedding import DEFAULT_MODEL, Embedder
 from kb.learning import MORE_TO_REORDER, Feedback, adjusted
@@ -68,20 +68,21 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
         wanted = change(stored)
         if wanted.is_empty(stored) and is_same_model(stored, embedder):
             return Added(0, 0, len(handed_in), 0, stored.facts.version)
-        old, stamp = self._everything()
+        old = read(self.path)
         needed = new_passages(old, wanted.offered.values(), embedder)
         vectors = known_vectors(old, needed, embedder)
         vectors.update(self._model.of_passages([text for text in needed if text not in vectors], progress))
         with write_lock(self.path):
-            if stamp != self._stamp or stamp != _stamp(self.path):  # somebody else wrote meanwhile
-                old, _ = self._everything()
+            if old.facts.version != read_facts(self.path).version:
+                old = read(self.path)
+            if old.facts.version != stored.facts.version:  # somebody else wrote meanwhile
                 wanted = change(old.catalogue)
                 late = [p for p in new_passages(old, wanted.offered.values(), embedder) if p not in vectors]
                 vectors.update(self._model.of_passages(late))
             merged, added = merge(old, wanted, vectors, embedder)
             if merged is not old:
                 publish(self.path, merged)
-                self._hold(merged.catalogue.facts, _stamp(self.path))
+                self._hold(merged.facts, _stamp(self.path))
         return added
 
     def search(
@@ -133,9 +134,10 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
         """How many chunks and vectors there are, and how a search ranks."""
         self._refresh()
         searcher = self._searcher
-        usable = not searcher.vectors or self._load_stored() is not None
+        vectors = searcher.vectors
+        usable = vectors is None or self._load_stored() is not None
         method = searcher.method if usable else "words (BM25); the embedding model is not installed"
-        return {"chunks": searcher.chunks, "vectors": searcher.vectors, "method": method}
+        return {"chunks": searcher.chunks, "vectors": vectors or 0, "method": method}
 
     def check(self) -> None:
         """As `KnowledgeBase.check`; a search reads less."""
@@ -154,14 +156,6 @@ class EmbeddedKnowledgeBase(KnowledgeBase):
         """Answer from this version from now on."""
         self._stamp, self._facts, self._made = stamp, facts, None
         self._feedback = tuple(Feedback(**one) for one in json.loads(facts.meta.get("feedback", "[]")))
-
-    def _everything(self) -> tuple[Contents, _STAMP]:
-        """What the next version is made of, and which file it was read from."""
-        while True:
-            stamp = _stamp(self.path)
-            contents = read(self.path)
-            if stamp == _stamp(self.path):
-                return contents, stamp
 
     @property
     def _searcher(self) -> Searcher:

@@ -134,7 +134,6 @@ def evaluate(rankings: Sequence[Ranking]) -> Evaluation:
     scored = [ranking for ranking in rankings if ranking.query.relevant]
     ranks = [ranking.rank for ranking in scored]
     firsts = [(r.probabilities[0] if r.probabilities else 0.0, r.rank == 1) for r in rankings]
-    bins = reliability(firsts)
     right = [probability for probability, is_right in firsts if is_right]
     unmatched = [r.probabilities[0] if r.probabilities else 0.0 for r in rankings if not r.query.relevant]
     return Evaluation(
@@ -143,11 +142,16 @@ def evaluate(rankings: Sequence[Ranking]) -> Evaluation:
         recall={cut: _share(place is not None and place <= cut for place in ranks) for cut in CUTS},
         mrr=sum(1 / place for place in ranks if place is not None and place <= 10) / max(len(ranks), 1),
         milliseconds=1000 * sum(r.seconds for r in rankings) / max(len(rankings), 1),
-        calibration_error=sum(b.count * abs(b.said - b.right) for b in bins) / max(len(firsts), 1),
-        reliability=bins,
+        calibration_error=calibration_error(firsts),
+        reliability=reliability(firsts),
         confident_right=_share(probability >= 0.7 for probability in right),
         confident_unmatched=_share(probability >= 0.7 for probability in unmatched) if unmatched else None,
     )
+
+
+def calibration_error(answers: Sequence[tuple[float, bool]]) -> float:
+    """How far what was said is from what was right, in the mean of all answers (expected calibration error)."""
+    return sum(b.count * abs(b.said - b.right) for b in reliability(answers)) / max(len(answers), 1)
 
 
 def reliability(answers: Sequence[tuple[float, bool]]) -> tuple[Bin, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+Evidence = npt.NDArray[np.float64]
 
 
 _LEAST_SHARE = 0.02
@@ -72,103 +73,47 @@ class Weights(NamedTuple):
 RUNBOOKS = Weights(
     rank=(3.35, 1.67, 6.89, -8.2, 10.4, 8.76, 9.88),
     of_kind=Chance(
-        log_odds=0.7,
-        covered=1.17,
-        meaning=3.92,
-        title_found=2.45,
-        title_share=2.01,
-        size=0.63,
-        log_odds_by_size=-0.09,
-        meaning_by_size=-0.09,
-        constant=-5.47,
+        log_odds=0.7, covered=1.17, meaning=3.92, title_found=2.45, title_share=2.01,
+        size=0.63, log_odds_by_size=-0.09, meaning_by_size=-0.09, constant=-5.47,
     ),
     of_any=Chance(
-        log_odds=0.67,
-        covered=1.51,
-        meaning=4.44,
-        title_found=1.79,
-        title_share=3.72,
-        size=0.2,
-        log_odds_by_size=-0.1,
-        meaning_by_size=0.47,
-        constant=-6.01,
+        log_odds=0.67, covered=1.51, meaning=4.44, title_found=1.79, title_share=3.72,
+        size=0.2, log_odds_by_size=-0.1, meaning_by_size=0.47, constant=-6.01,
     ),
-)
+)  # fmt: skip
 RUNBOOKS_BY_WORDS = Weights(
     rank=(5.18, 2.11, 7.15, -8.1, 9.67, 8.24, 0.0),
     of_kind=Chance(
-        log_odds=0.63,
-        covered=3.0,
-        meaning=0.0,
-        title_found=3.41,
-        title_share=0.67,
-        size=0.48,
-        log_odds_by_size=-0.07,
-        meaning_by_size=0.0,
-        constant=-3.99,
+        log_odds=0.63, covered=3.0, meaning=0.0, title_found=3.41, title_share=0.67,
+        size=0.48, log_odds_by_size=-0.07, meaning_by_size=0.0, constant=-3.99,
     ),
     of_any=Chance(
-        log_odds=0.62,
-        covered=3.97,
-        meaning=0.0,
-        title_found=2.3,
-        title_share=2.8,
-        size=0.36,
-        log_odds_by_size=-0.07,
-        meaning_by_size=0.0,
-        constant=-4.4,
+        log_odds=0.62, covered=3.97, meaning=0.0, title_found=2.3, title_share=2.8,
+        size=0.36, log_odds_by_size=-0.07, meaning_by_size=0.0, constant=-4.4,
     ),
-)
+)  # fmt: skip
 REPORTS = Weights(
     rank=(11.17, 0.0, 0.0, 0.0, 0.0, 0.0, 8.52),
     of_kind=Chance(
-        log_odds=1.39,
-        covered=2.05,
-        meaning=3.01,
-        title_found=0.71,
-        title_share=-0.91,
-        size=2.12,
-        log_odds_by_size=-0.18,
-        meaning_by_size=-1.3,
-        constant=-5.51,
+        log_odds=1.39, covered=2.05, meaning=3.01, title_found=0.71, title_share=-0.91,
+        size=2.12, log_odds_by_size=-0.18, meaning_by_size=-1.3, constant=-5.51,
     ),
     of_any=Chance(
-        log_odds=1.14,
-        covered=4.2,
-        meaning=3.28,
-        title_found=3.1,
-        title_share=-3.24,
-        size=1.08,
-        log_odds_by_size=-0.14,
-        meaning_by_size=-0.18,
-        constant=-6.43,
+        log_odds=1.14, covered=4.2, meaning=3.28, title_found=3.1, title_share=-3.24,
+        size=1.08, log_odds_by_size=-0.14, meaning_by_size=-0.18, constant=-6.43,
     ),
-)
+)  # fmt: skip
 REPORTS_BY_WORDS = Weights(
     rank=(12.88, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     of_kind=Chance(
-        log_odds=1.46,
-        covered=1.98,
-        meaning=0.0,
-        title_found=2.96,
-        title_share=-1.12,
-        size=1.62,
-        log_odds_by_size=-0.24,
-        meaning_by_size=0.0,
-        constant=-4.53,
+        log_odds=1.46, covered=1.98, meaning=0.0, title_found=2.96, title_share=-1.12,
+        size=1.62, log_odds_by_size=-0.24, meaning_by_size=0.0, constant=-4.53,
     ),
     of_any=Chance(
-        log_odds=1.2,
-        covered=4.43,
-        meaning=0.0,
-        title_found=5.95,
-        title_share=-2.84,
-        size=1.11,
-        log_odds_by_size=-0.17,
-        meaning_by_size=0.0,
-        constant=-5.42,
+        log_odds=1.2, covered=4.43, meaning=0.0, title_found=5.95, title_share=-2.84,
+        size=1.11, log_odds_by_size=-0.17, meaning_by_size=0.0, constant=-5.42,
     ),
-)
+)  # fmt: skip
 
 
 def weights_for(kind: str, with_vectors: bool) -> Weights:
@@ -188,38 +133,27 @@ def utilities(signals: Signals, weights: Weights) -> FloatArray:
 
 
 def probabilities(utility: FloatArray, signals: Signals, chance: Chance, size: int) -> FloatArray:
-    """The chance that each candidate is relevant.
+    """The chance that each candidate is relevant, where there are so many documents to choose from."""
+    return logistic(evidence(utility, signals, size), chance) if len(utility) else utility
 
-    From its share among the candidates (does it stand out?), from what it has of the query at all (does anything here
-    fit?) and from how many documents there are to choose from, joined by a logistic regression.
+
+def evidence(utility: FloatArray, signals: Signals, size: int) -> Evidence:
+    """What the chance of each candidate is made of, one row each, in the order of `Chance`.
+
+    Its share among the candidates (does it stand out?), what it has of the query at all (does anything here fit?) and
+    how many documents there are to choose from.
     """
-    if not len(utility):
-        return utility
-    odds = log_odds(utility)
-    scale = log_size(size)
-    logit = (
-        chance.log_odds * odds
-        + chance.covered * signals.covered
-        + chance.meaning * signals.meaning
-        + chance.title_found * signals.title_found
-        + chance.title_share * signals.title_share
-        + chance.size * scale
-        + chance.log_odds_by_size * odds * scale
-        + chance.meaning_by_size * signals.meaning * scale
-        + chance.constant
-    )
-    chances: FloatArray = (1 / (1 + np.exp(-logit))).astype(np.float32)
-    return chances
-
-
-def log_odds(utility: FloatArray) -> npt.NDArray[np.float64]:
-    """How far each candidate stands out among all of them."""
     shifted = np.exp(utility.astype(np.float64) - float(utility.max()))
     share = np.clip(shifted / shifted.sum(), _LEAST_SHARE, 1 - _LEAST_SHARE)
-    odds: npt.NDArray[np.float64] = np.log(share / (1 - share))
-    return odds
+    odds = np.log(share / (1 - share))
+    # beyond what was measured, larger and smaller memories make no difference
+    scale = np.full(len(utility), np.log(np.clip(size, _SMALL, _LARGE) / _USUAL))
+    own = (odds, signals.covered, signals.meaning, signals.title_found, signals.title_share)
+    return np.column_stack((*own, scale, odds * scale, signals.meaning * scale))
 
 
-def log_size(documents: int) -> float:
-    """How large a memory is beside a usual one; beyond what was measured, larger and smaller make no difference."""
-    return float(np.log(np.clip(documents, _SMALL, _LARGE) / _USUAL))
+def logistic(rows: Evidence, chance: Chance) -> FloatArray:
+    """Rows of evidence to probabilities."""
+    *weights, constant = chance
+    chances: FloatArray = (1 / (1 + np.exp(-(rows @ np.array(weights) + constant)))).astype(np.float32)
+    return chances

@@ -122,11 +122,11 @@ class Searcher:
     def _groups(self, kind: str | None, since: datetime | None, before: datetime | None) -> list[_Group]:
         """The groups of which something may be found: runbooks, and all other kinds."""
         allowed = self._allowed(since, before) & (True if kind is None else self._kinds == kind)
+        kinds = list(self._sizes) if kind is None else [kind]
+        runbooks = self._kinds == "runbook"
         found = []
-        for name, inside in (("runbook", self._kinds == "runbook"), ("other", self._kinds != "runbook")):
-            size = sum(
-                n for of, n in self._sizes.items() if (of == "runbook") == (name == "runbook") and kind in (None, of)
-            )
+        for name, inside in (("runbook", runbooks), ("other", ~runbooks)):
+            size = sum(self._sizes[of] for of in kinds if (of == "runbook") == (name == "runbook"))
             found.append(_Group(name, inside & allowed, size))
         return [group for group in found if group.inside.any()]
 
@@ -234,9 +234,9 @@ class Searcher:
         return int(self._chunk_starts[-1])
 
     @property
-    def vectors(self) -> int:
-        """How many of them have a vector."""
-        return 0 if self._vectors is None else self._vectors.count
+    def vectors(self) -> int | None:
+        """How many of them have a vector; None where no model was there."""
+        return None if self._vectors is None else self._vectors.count
 
     @property
     def method(self) -> str:

@@ -27,7 +27,6 @@ more most no not of on or our out over she should so some such than that the the
 to too up very was we were what when where which while who will with would you your
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
-_known: dict[str, tuple[str, ...]] = {}
 _MOST_KNOWN = 400_000
 
 
@@ -40,8 +39,7 @@ def word_terms(text: str) -> list[str]:
     """The same without the terms of days, which cost as much to find as all others together."""
     found: list[str] = []
     for word in _WORD.findall(text):
-        parts = _known.get(word)
-        found.extend(_parts_of(word) if parts is None else parts)
+        found.extend(_known[word])
     return found
 
 
@@ -65,17 +63,22 @@ def _day(year: str, month: int, day: str) -> Iterable[str]:
 def words(text: str) -> Iterable[tuple[str, tuple[str, ...]]]:
     """Each word of a text with its terms, so that a result can say which words it matched."""
     for word in _WORD.findall(text):
-        parts = _known.get(word)
-        yield word, _parts_of(word) if parts is None else parts
+        yield word, _known[word]
 
 
-def _parts_of(word: str) -> tuple[str, ...]:
-    if len(word) > _LONGEST_WORD:
-        return tuple(stem for part in _PART.findall(word)[:20] if (stem := _stem(part.lower())))
-    if len(_known) > _MOST_KNOWN:
-        _known.clear()
-    parts = _known[word] = tuple(dict.fromkeys(_split(word)))
-    return parts
+class _Known(dict[str, tuple[str, ...]]):
+    """The terms of words that were met before, which nearly all are."""
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        if len(word) > _LONGEST_WORD:
+            return tuple(stem for part in _PART.findall(word)[:20] if (stem := _stem(part.lower())))
+        if len(self) > _MOST_KNOWN:
+            self.clear()
+        parts = self[word] = tuple(dict.fromkeys(_split(word)))
+        return parts
+
+
+_known = _Known()
 
 
 def _split(word: str) -> Iterable[str]:
